@@ -1,0 +1,228 @@
+"""What the pyramid backbones have in common, whatever their blocks are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from operator import mul
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmsmlp.layers import PatchEmbed, checkpoint
+
+# Makes a block from the index of its stage and its drop path rate.
+BlockFactory = Callable[[int, float], nn.Module]
+
+
+class Stage(nn.Module):
+    """Patch embedding (or merging), then blocks that keep the size."""
+
+    def __init__(self, patch_embed: nn.Module, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.patch_embed = patch_embed
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, with_cp: bool = False) -> Tensor:
+        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉)."""
+        x = self.patch_embed(x)
+        for block in self.blocks:
+            x = checkpoint(block, x) if with_cp and torch.is_grad_enabled() else block(x)
+        return x
+
+
+class PyramidBackbone(BaseModule):
+    """Stages of blocks, with outputs for dense prediction.
+
+    Stages deeper than the last output are not built, and each output has a norm of its own, so
+    that every parameter takes part in every step (distributed training insists on that).
+
+    Args:
+        block: Makes a block from the index of its stage and its drop path rate.
+        in_channels: Channels of the image.
+        embed_dims: Channels of each stage.
+        depths: Blocks of each stage.
+        patch_sizes: Side of the patches that each stage embeds or merges.
+        drop_path_rate: Of the last block; it grows linearly from zero at the first.
+        out_indices: Stages to return, in this order; negative ones count from the end.
+        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem
+            (the patch embedding of the first stage), k the stem and the first k stages.
+        norm_eval: Whether batch norms keep their statistics while training.
+        with_cp: Whether blocks recompute their activations in the backward pass.
+        norm_cfg: Norm of the outputs.
+        init_cfg: Initialisation, as mmengine has it.
+
+    Attributes:
+        channels: Channels of each output.
+        strides: Stride of each output in pixels.
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
+    """
+
+    def __init__(
+        self,
+        block: BlockFactory,
+        *,
+        in_channels: int,
+        embed_dims: Sequence[int],
+        depths: Sequence[int],
+        patch_sizes: Sequence[int],
+        drop_path_rate: float,
+        out_indices: int | Sequence[int],
+        frozen_stages: int,
+        norm_eval: bool,
+        with_cp: bool,
+        norm_cfg: dict,
+        init_cfg: dict | list[dict] | None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
+        self.in_channels = in_channels
+        self.depths = tuple(depths)
+        self.out_indices = _check_out_indices(out_indices, len(depths))
+        num_stages = max(self.out_indices) + 1
+        if not -1 <= frozen_stages <= num_stages:
+            raise ValueError(
+                f"frozen_stages must be in [-1, {num_stages}] (-1: none, 0: the stem, k: the stem "
+                f"and the first k of the {num_stages} stages in use), got {frozen_stages}"
+            )
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+
+        drop_rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
+        self.stages = nn.ModuleList()
+        for i in range(num_stages):
+            patch_embed = PatchEmbed(in_channels, embed_dims[i], patch_sizes[i])
+            blocks = [block(i, next(drop_rates)) for _ in range(depths[i])]
+            self.stages.append(Stage(patch_embed, blocks))
+            in_channels = embed_dims[i]
+        for i in self.out_indices:
+            self.add_module(f"norm{i}", build_norm_layer(norm_cfg, embed_dims[i])[1])
+
+        strides = list(accumulate(patch_sizes, mul))
+        self.channels = [embed_dims[i] for i in self.out_indices]
+        self.strides = [strides[i] for i in self.out_indices]
+        self._freeze()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Extract features.
+
+        Args:
+            x: ``(N, in_channels, H, W)``, of any height and width from 1 on.
+
+        Returns:
+            One map per entry of ``out_indices``, ``(N, channels[k], ⌈H/s⌉, ⌈W/s⌉)`` with
+            ``s = strides[k]``.
+
+        Raises:
+            ValueError: If ``x`` has another number of dimensions or channels.
+        """
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"x must be (N, {self.in_channels}, H, W), as in_channels={self.in_channels} "
+                f"says, got {tuple(x.shape)}"
+            )
+        outputs = {}
+        for i, stage in enumerate(self.stages):
+            x = stage(x, self.with_cp)
+            if i in self.out_indices:
+                outputs[i] = getattr(self, f"norm{i}")(x)
+        return tuple(outputs[i] for i in self.out_indices)
+
+    def train(self, mode: bool = True) -> PyramidBackbone:
+        """Set the mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        frozen = [self.stages[0].patch_embed]
+        for i in range(self.frozen_stages):
+            frozen.append(self.stages[i])
+            if i in self.out_indices:
+                frozen.append(getattr(self, f"norm{i}"))
+        for module in frozen:
+            module.eval().requires_grad_(False)
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Where a parameter sits, for layer-wise learning-rate decay.
+
+        Args:
+            param_name: Name of the parameter, with ``prefix``.
+            prefix: What the surrounding model puts before the names of this module.
+
+        Returns:
+            The layer's id and the number of layers: 0 is the stem, then a block each (a patch
+            merging belongs to the block after it); output norms and whatever is outside this
+            module are the last.
+        """
+        num_layers = sum(self.depths) + 2
+        parts = param_name.removeprefix(prefix).split(".")
+        if not param_name.startswith(prefix) or parts[0] != "stages":
+            return num_layers - 1, num_layers
+        stage, part = int(parts[1]), parts[2]
+        first = 1 + sum(self.depths[:stage])
+        if part == "patch_embed":
+            return (first if stage else 0), num_layers
+        return first + int(parts[3]), num_layers
+
+
+def resolve_arch(
+    arch: str | Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], required: set[str]
+) -> dict[str, Any]:
+    """Settings of an architecture, by name or given as a dict.
+
+    Args:
+        arch: Name of a variant, or a dict of its settings.
+        variants: Settings by name.
+        required: Keys that a dict must hold; whatever else a variant holds is optional.
+
+    Returns:
+        A copy of the settings.
+
+    Raises:
+        ValueError: If the name is unknown, a key is missing or unknown, or the number of
+            ``embed_dims`` and ``depths`` differs.
+    """
+    if isinstance(arch, str):
+        if arch not in variants:
+            raise ValueError(f"arch must be one of {sorted(variants)} or a dict, got {arch!r}")
+        return dict(variants[arch])
+    allowed = set(next(iter(variants.values())))
+    if missing := required - set(arch):
+        raise ValueError(f"arch lacks {sorted(missing)}; a dict needs {sorted(required)}")
+    if unknown := set(arch) - allowed:
+        raise ValueError(f"arch has unknown keys {sorted(unknown)}; allowed are {sorted(allowed)}")
+    if len(arch["embed_dims"]) != len(arch["depths"]):
+        raise ValueError(
+            "arch needs as many embed_dims as depths, one per stage, got "
+            f"{list(arch['embed_dims'])} and {list(arch['depths'])}"
+        )
+    return dict(arch)
+
+
+def _check_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
+    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    indices = tuple(i + num_stages if i < 0 else i for i in given)
+    if not indices or not all(0 <= i < num_stages for i in indices):
+        raise ValueError(
+            f"out_indices must be one or more of 0 to {num_stages - 1} (or negative, counting "
+            f"from the end), got {out_indices}"
+        )
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"out_indices must name each stage once, got {out_indices}")
+    return indices

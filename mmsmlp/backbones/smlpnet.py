@@ -1,0 +1,152 @@
+"""sMLPNet, the network of arXiv 2109.05422.
+
+*Sparse MLP for Image Recognition: Is Self-Attention Really Necessary?*, AAAI 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks import DropPath
+from mmengine.utils import to_2tuple
+from torch import Tensor, nn
+
+from mmsmlp.layers import ChannelMLP, SparseMLP
+from mmsmlp.registry import MODELS
+
+from .pyramid import PyramidBackbone, resolve_arch
+
+
+class SMLPBlock(nn.Module):
+    """Token mixing, then channel mixing, each with a residual (arXiv 2109.05422, figure 2).
+
+    Args:
+        channels: Number of channels C.
+        grid: Native (height, width) of the map, in tokens.
+        mlp_ratio: Expansion α of the channel MLP.
+        drop_path: Rate at which a sample skips either residual branch.
+        norm_cfg: Norm of the token mixing.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        grid: tuple[int, int],
+        mlp_ratio: float,
+        drop_path: float,
+        norm_cfg: dict,
+    ) -> None:
+        super().__init__()
+        self.norm1 = build_norm_layer(norm_cfg, channels)[1]
+        self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.norm2 = build_norm_layer(norm_cfg, channels)[1]
+        self.smlp = SparseMLP(channels, grid)
+        self.norm3 = nn.LayerNorm(channels)
+        self.mlp = ChannelMLP(channels, mlp_ratio)
+        self.act = nn.GELU()
+        self.drop_path = DropPath(drop_path)
+
+    def token_mixing(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W): a local depthwise convolution, then the global sMLP."""
+        x = self.dwconv(self.act(self.norm1(x)))
+        return self.smlp(self.act(self.norm2(x)))
+
+    def channel_mixing(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), each token by itself."""
+        x = x.permute(0, 2, 3, 1)
+        return self.mlp(self.norm3(x)).permute(0, 3, 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        x = x + self.drop_path(self.token_mixing(x))
+        return x + self.drop_path(self.channel_mixing(x))
+
+
+@MODELS.register_module()
+class SMLPNet(PyramidBackbone):
+    """sMLPNet as a backbone for images of any size.
+
+    The network holds linear maps for the rows and columns of an image of ``img_size``; at that
+    size it is the paper's, elsewhere the maps are resampled (:class:`~mmsmlp.layers.AxialMixing`).
+    The norm of the last output is the network's own final batch norm: global average pooling and
+    a linear layer on it make the paper's classifier.
+
+    Args:
+        arch: ``'tiny'``, ``'small'`` or ``'base'`` (table 1 of the paper), or a dict of
+            ``embed_dims``, ``depths``, ``mlp_ratio`` and optionally ``drop_path_rate``.
+        img_size: Height and width in pixels (or one for both) of the image whose axial maps the
+            network holds.
+        in_channels: Channels of the image.
+        out_indices: Stages to return, in this order; negative ones count from the end.
+        drop_path_rate: Rate of the last block; the variant's if not given.
+        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
+            k the stem and the first k stages.
+        norm_eval: Whether batch norms keep their statistics while training.
+        with_cp: Whether blocks recompute their activations in the backward pass.
+        norm_cfg: The batch norm of token mixing and outputs, e.g. ``dict(type='SyncBN')``.
+        init_cfg: Initialisation, as mmengine has it.
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
+
+    Example:
+        >>> backbone = SMLPNet("tiny")
+        >>> [tuple(y.shape) for y in backbone(torch.rand(2, 3, 97, 61))]
+        [(2, 80, 25, 16), (2, 160, 13, 8), (2, 320, 7, 4), (2, 640, 4, 2)]
+    """
+
+    variants = {
+        "tiny": dict(
+            embed_dims=(80, 160, 320, 640), depths=(2, 8, 14, 2), mlp_ratio=3, drop_path_rate=0.0
+        ),
+        "small": dict(
+            embed_dims=(96, 192, 384, 768), depths=(2, 10, 24, 2), mlp_ratio=3, drop_path_rate=0.2
+        ),
+        "base": dict(
+            embed_dims=(112, 224, 448, 896), depths=(2, 10, 24, 2), mlp_ratio=3, drop_path_rate=0.3
+        ),
+    }
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = "tiny",
+        img_size: int | tuple[int, int] = 224,
+        in_channels: int = 3,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        drop_path_rate: float | None = None,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        norm_cfg: Mapping[str, Any] = dict(type="BN"),
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
+        height, width = to_2tuple(img_size)
+        if height < 1 or width < 1:
+            raise ValueError(f"img_size must be at least 1 pixel, got {img_size}")
+        if drop_path_rate is None:
+            drop_path_rate = arch.get("drop_path_rate", 0.0)
+
+        def block(stage: int, drop_path: float) -> SMLPBlock:
+            stride = 4 * 2**stage
+            grid = (-(-height // stride), -(-width // stride))
+            return SMLPBlock(
+                arch["embed_dims"][stage], grid, arch["mlp_ratio"], drop_path, norm_cfg
+            )
+
+        super().__init__(
+            block,
+            in_channels=in_channels,
+            embed_dims=arch["embed_dims"],
+            depths=arch["depths"],
+            patch_sizes=[4] + [2] * (len(arch["depths"]) - 1),
+            drop_path_rate=drop_path_rate,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            norm_cfg=norm_cfg,
+            init_cfg=init_cfg,
+        )

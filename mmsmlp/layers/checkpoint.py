@@ -1,0 +1,48 @@
+"""Gradient checkpointing that leaves running statistics alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint as torch_checkpoint
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Within, the batch norms of ``module`` normalise as ever but learn no statistics."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    saved = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        if norm.num_batches_tracked is not None:
+            norm.num_batches_tracked = norm.num_batches_tracked.clone()
+    try:
+        yield
+    finally:
+        for norm, (momentum, num_batches_tracked) in zip(norms, saved, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked = num_batches_tracked
+
+
+def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
+    """``module(x)`` with its activations recomputed in the backward pass, to save memory.
+
+    The second forward pass sees each batch again; torch's own function would let the batch norms
+    count it twice.
+
+    Args:
+        module: Any module of one tensor.
+        x: Its input.
+
+    Returns:
+        Its output, the same as without checkpointing.
+    """
+    return torch_checkpoint(
+        module,
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (nullcontext(), _statistics_kept(module)),
+    )

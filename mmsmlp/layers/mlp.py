@@ -1,0 +1,25 @@
+"""The channel MLP that all networks share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class ChannelMLP(nn.Module):
+    """Two linear layers over the channels of each token, with a GELU in between.
+
+    Args:
+        channels: Number of channels C.
+        mlp_ratio: Width of the hidden layer, as a multiple of C (α of the sMLPNet paper).
+    """
+
+    def __init__(self, channels: int, mlp_ratio: float) -> None:
+        super().__init__()
+        hidden = int(channels * mlp_ratio)
+        self.fc1 = nn.Linear(channels, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return self.fc2(self.act(self.fc1(x)))

@@ -1,0 +1,158 @@
+"""What every backbone in the registry has to do, whatever its blocks are."""
+
+from math import ceil
+
+import pytest
+import torch
+from mmengine.model import revert_sync_batchnorm
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmsmlp.registry import MODELS
+
+SMALL = {
+    "SMLPNet": dict(arch=dict(embed_dims=(8, 12, 16, 24), depths=(1, 2, 1, 2), mlp_ratio=2)),
+}
+SIZES = [(224, 224), (800, 1333), (97, 61), (33, 500), (1, 1)]
+
+MODELS.import_from_location()
+
+
+@pytest.fixture(params=sorted(MODELS.module_dict))
+def build(request: pytest.FixtureRequest):
+    def build(**arguments):
+        torch.manual_seed(0)
+        return MODELS.build({"type": request.param, **SMALL[request.param], **arguments})
+
+    return build
+
+
+@pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
+def test_any_size_runs_forward_and_backward(build, size: tuple[int, int]) -> None:
+    network = build()
+    outputs = network(torch.randn(2, 3, *size))
+    expected = [
+        (2, channels, ceil(size[0] / stride), ceil(size[1] / stride))
+        for channels, stride in zip(network.channels, network.strides, strict=True)
+    ]
+    assert [tuple(y.shape) for y in outputs] == expected
+    # Random weights on the outputs: the plain sum of a batch norm is constant.
+    sum((y * torch.randn_like(y)).sum() for y in outputs).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        # With one token a channel, batch norm passes no gradient on but through its bias.
+        assert size == (1, 1) or parameter.grad.any(), name
+
+
+def test_a_single_image_of_one_pixel(build) -> None:
+    outputs = build().eval()(torch.randn(1, 3, 1, 1))
+    assert all(y.shape[2:] == (1, 1) and y.isfinite().all() for y in outputs)
+
+
+def test_images_of_a_batch_do_not_see_each_other(build) -> None:
+    network = build().eval()
+    x = torch.randn(2, 3, 45, 70)
+    for both, alone in zip(network(x), network(x[1:]), strict=True):
+        torch.testing.assert_close(both[1:], alone)
+
+
+@pytest.mark.parametrize("out_indices", [(0, 1, 2, 3), (3, 1), (2,), 0, -1])
+def test_out_indices_pick_and_order(build, out_indices) -> None:
+    x = torch.randn(2, 3, 40, 64)
+    indices = [i % 4 for i in ([out_indices] if isinstance(out_indices, int) else out_indices)]
+    everything = build().eval()
+    picked = build(out_indices=out_indices).eval()
+    missing, _ = picked.load_state_dict(everything.state_dict(), strict=False)
+    assert not missing
+    whole = everything(x)
+    for i, y in zip(indices, picked(x), strict=True):
+        assert torch.equal(y, whole[i])
+    assert picked.channels == [everything.channels[i] for i in indices]
+    assert picked.strides == [everything.strides[i] for i in indices]
+
+
+@pytest.mark.parametrize("out_indices", [(0,), (1, 2), (3,)])
+def test_no_parameter_is_left_without_gradient(build, out_indices) -> None:
+    """Distributed training stops at a parameter that takes no part in the loss."""
+    network = build(out_indices=out_indices)
+    outputs = network(torch.randn(2, 3, 64, 64))
+    sum((y * torch.randn_like(y)).sum() for y in outputs).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("frozen_stages", [-1, 0, 1, 3, 4])
+def test_freezing_holds_from_the_start_and_through_train(build, frozen_stages: int) -> None:
+    network = build(frozen_stages=frozen_stages)
+    frozen = [f"stages.{i}." for i in range(frozen_stages)] + ["stages.0.patch_embed."]
+    frozen += [f"norm{i}." for i in range(frozen_stages)]
+    frozen = tuple(frozen) if frozen_stages >= 0 else ()
+
+    def check() -> None:
+        for name, parameter in network.named_parameters():
+            assert parameter.requires_grad is not name.startswith(frozen or "-"), name
+
+    check()
+    network.eval().train()
+    check()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimizer = torch.optim.SGD(
+        [p for p in network.parameters() if p.requires_grad] or [torch.zeros(1)], lr=0.1
+    )
+    outputs = network(torch.randn(2, 3, 64, 64))
+    if frozen_stages < 4:
+        sum((y * torch.randn_like(y)).sum() for y in outputs).backward()
+        optimizer.step()
+    for name, value in network.state_dict().items():
+        changed = not torch.equal(value, before[name])
+        assert changed is not name.startswith(frozen or "-"), name
+
+
+def test_norm_eval_keeps_statistics_but_learns_weights(build) -> None:
+    network = build(norm_eval=True).train()
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    assert norms and not any(norm.training for norm in norms)
+    network(torch.randn(2, 3, 64, 64))
+    assert all(norm.num_batches_tracked == 0 for norm in norms)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_checkpointing_changes_no_number(build) -> None:
+    x = torch.randn(2, 3, 50, 64)
+    gradients, statistics = [], []
+    for with_cp in (False, True):
+        network = build(with_cp=with_cp, drop_path_rate=0.3)
+        torch.manual_seed(1)
+        outputs = network(x)
+        sum(y.square().mean() * (i + 1) for i, y in enumerate(outputs)).backward()
+        gradients.append([p.grad for p in network.parameters()])
+        statistics.append(network.state_dict())
+    torch.testing.assert_close(gradients[1], gradients[0])
+    torch.testing.assert_close(statistics[1], statistics[0], rtol=0, atol=0)
+
+
+def test_sync_batch_norm_serves_in_place_of_batch_norm(build) -> None:
+    plain = build().eval()
+    sync = build(norm_cfg=dict(type="SyncBN", requires_grad=True)).eval()
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in sync.modules())
+    sync.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 3, 40, 40)
+    torch.testing.assert_close(sync(x), plain(x))
+    torch.testing.assert_close(revert_sync_batchnorm(sync)(x), plain(x))
+
+
+def test_layer_depth_counts_stem_blocks_and_head(build) -> None:
+    network = build()
+    num_layers = sum(network.depths) + 2
+    order = []
+    for name, _ in network.named_parameters():
+        depth, total = network.get_layer_depth(f"backbone.{name}", "backbone.")
+        assert total == num_layers
+        if name.startswith("stages"):
+            order.append(depth)
+        else:
+            assert depth == num_layers - 1, name
+    assert order == sorted(order)
+    assert set(order) == set(range(num_layers - 1))
+    assert network.get_layer_depth("neck.conv.weight", "backbone.") == (num_layers - 1, num_layers)
+    # A patch merging learns as fast as the block that it feeds.
+    first = network.get_layer_depth("stages.1.blocks.0.x")
+    assert network.get_layer_depth("stages.1.patch_embed.weight") == first == (2, num_layers)

@@ -1,0 +1,156 @@
+"""sMLPNet against the authors' implementation and the paper's figures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmsmlp.backbones import SMLPNet
+
+GOLDEN = Path(__file__).parents[1] / "data" / "spach_smlpnet_mini.npz"
+MINI = dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3)
+
+
+def our_name(name: str, depths: tuple[int, ...]) -> str:
+    """Where the authors' parameter lives in ours; they number blocks through all stages."""
+    module, rest = name.split(".", 1)
+    if module == "batch_norm":
+        return f"norm{len(depths) - 1}.{rest}"
+    index, rest = rest.split(".", 1)
+    if module == "to_patch_embedding":
+        return f"stages.{index}.patch_embed.{rest.removeprefix('0.')}"
+    stage, block = 0, int(index)
+    while block >= depths[stage]:
+        block -= depths[stage]
+        stage += 1
+    parts = {
+        "token_mix": {
+            "0.conv_merge.BN": "norm1",
+            "0.conv_merge.Conv": "dwconv",
+            "1.BN": "norm2",
+            "1.proj_h": "smlp.row",
+            "1.proh_w": "smlp.column",
+            "1.fuse": "smlp.fuse",
+        },
+        "channel_mix": {"1": "norm3", "2.net.0": "mlp.fc1", "2.net.3": "mlp.fc2"},
+    }
+    part, parameter = rest.rsplit(".", 1)
+    return f"stages.{stage}.blocks.{block}.{parts[module][part]}.{parameter}"
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, torch.Tensor]:
+    with np.load(GOLDEN) as data:
+        return {key: torch.from_numpy(data[key]) for key in data.files if key != "meta"}
+
+
+@pytest.fixture(scope="module")
+def network(golden: dict[str, torch.Tensor]) -> SMLPNet:
+    """Ours with the authors' weights; only the norms of the first three outputs are extra."""
+    network = SMLPNet(MINI, img_size=64).eval()
+    weights = {
+        our_name(name.removeprefix("w."), MINI["depths"]): value
+        for name, value in golden.items()
+        if name.startswith("w.") and "mlp_head" not in name
+    }
+    own = network.state_dict()
+    weights = {
+        name: value.squeeze() if "smlp.row" in name or "smlp.column" in name else value
+        for name, value in weights.items()
+    }
+    assert {name for name in own if not name.startswith(("norm0", "norm1", "norm2"))} == set(
+        weights
+    )
+    network.load_state_dict(weights, strict=False)
+    return network
+
+
+def test_every_stage_equals_the_reference(network: SMLPNet, golden: dict) -> None:
+    x = golden["input"]
+    for i, stage in enumerate(network.stages):
+        x = stage(x)
+        torch.testing.assert_close(x, golden[f"stage{i}"], atol=1e-4, rtol=0)
+
+
+def test_logits_equal_the_reference(network: SMLPNet, golden: dict) -> None:
+    last = network(golden["input"])[-1]
+    torch.testing.assert_close(last, golden["final_norm"], atol=1e-4, rtol=0)
+    logits = F.linear(
+        last.mean(dim=(2, 3)), golden["w.mlp_head.0.weight"], golden["w.mlp_head.0.bias"]
+    )
+    torch.testing.assert_close(logits, golden["logits"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("arch", "millions"), [("tiny", 24.124), ("small", 48.558), ("base", 65.880)]
+)
+def test_parameters_of_the_classifiers(arch: str, millions: float) -> None:
+    with torch.device("meta"):
+        network = SMLPNet(arch, out_indices=3)
+    classifier = network.channels[-1] * 1000 + 1000
+    parameters = sum(p.numel() for p in network.parameters()) + classifier
+    assert round(parameters / 1e6, 3) == millions
+
+
+@pytest.mark.parametrize(("arch", "rate"), [("tiny", 0.0), ("small", 0.2), ("base", 0.3)])
+def test_drop_path_grows_linearly_to_the_rate_of_the_variant(arch: str, rate: float) -> None:
+    with torch.device("meta"):
+        network = SMLPNet(arch)
+    rates = [block.drop_path.drop_prob for stage in network.stages for block in stage.blocks]
+    np.testing.assert_allclose(rates, np.linspace(0, rate, len(rates)), atol=1e-7)
+
+
+def test_native_lengths_follow_the_image_size() -> None:
+    network = SMLPNet(MINI, img_size=(90, 64))
+    rows = [stage.blocks[0].smlp.row.length for stage in network.stages]
+    columns = [stage.blocks[0].smlp.column.length for stage in network.stages]
+    assert rows == [16, 8, 4, 2]
+    assert columns == [23, 12, 6, 3]
+
+
+def test_block_equals_its_formula() -> None:
+    """x + token mixing, then x + channel mixing, away from the native size too."""
+    torch.manual_seed(0)
+    block = SMLPNet(MINI, img_size=64).stages[1].blocks[0].eval()
+    x = torch.randn(2, 16, 5, 13)
+    y = F.gelu(block.norm1(x))
+    y = F.conv2d(y, block.dwconv.weight, padding=1, groups=16)
+    y = F.gelu(block.norm2(y))
+    branches = [y, block.smlp.row(y), block.smlp.column(y)]
+    x1 = x + F.conv2d(torch.cat(branches, 1), block.smlp.fuse.weight)
+    mixed = [block.mlp(block.norm3(token)) for token in x1.permute(0, 2, 3, 1).reshape(-1, 16)]
+    expected = x1 + torch.stack(mixed).view(2, 5, 13, 16).permute(0, 3, 1, 2)
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            dict(arch="huge"),
+            r"arch must be one of \['base', 'small', 'tiny'\] or a dict, got 'huge'",
+        ),
+        (dict(arch=dict(depths=(1, 1))), r"arch lacks \['embed_dims', 'mlp_ratio'\]"),
+        (dict(arch=dict(MINI, heads=3)), r"arch has unknown keys \['heads'\]; allowed are"),
+        (dict(arch=dict(MINI, depths=(1, 1))), "as many embed_dims as depths"),
+        (dict(img_size=0), "img_size must be at least 1 pixel, got 0"),
+        (dict(drop_path_rate=1.0), r"drop_path_rate must be in \[0, 1\), got 1.0"),
+        (dict(out_indices=(0, 4)), r"out_indices must be one or more of 0 to 3 .* got \(0, 4\)"),
+        (dict(out_indices=()), r"out_indices must be one or more of 0 to 3"),
+        (dict(out_indices=(3, -1)), r"out_indices must name each stage once, got \(3, -1\)"),
+        (dict(frozen_stages=5), r"frozen_stages must be in \[-1, 4\] .* got 5"),
+        (dict(frozen_stages=-2), "frozen_stages must be in"),
+        (dict(frozen_stages=3, out_indices=(0, 1)), r"frozen_stages must be in \[-1, 2\]"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SMLPNet(**{"arch": MINI, **arguments})
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 32, 32), (3, 32, 32)])
+def test_wrong_input_is_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"x must be \(N, 3, H, W\), as in_channels=3 says"):
+        SMLPNet(MINI)(torch.zeros(shape))

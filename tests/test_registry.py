@@ -1,0 +1,74 @@
+"""``mmsmlp.SMLPNet`` resolves everywhere, and speaks up when it cannot."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+
+def run(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
+    )
+
+
+BLOCK_IMPORTS = """
+    import sys
+
+    class Blocker:
+        def find_spec(self, name, path=None, target=None):
+            if name in {blocked!r}:
+                raise ImportError(f"{{name}} is blocked")
+
+    sys.meta_path.insert(0, Blocker())
+"""
+
+
+@pytest.mark.parametrize("library", ["mmdet", "mmseg", "mmpretrain"])
+def test_resolves_from_each_library_with_nothing_imported_first(library: str) -> None:
+    pytest.importorskip(library)
+    result = run(f"""
+        from {library}.registry import MODELS
+        backbone = MODELS.build(dict(type="mmsmlp.SMLPNet", arch="tiny", out_indices=3))
+        print(type(backbone).__module__, backbone.channels)
+    """)
+    assert result.stdout.strip().endswith("mmsmlp.backbones.smlpnet [640]"), result.stderr
+
+
+def test_imports_with_mmengine_and_mmcv_lite_alone() -> None:
+    blocked = {"mmdet", "mmseg", "mmpretrain", "mmcv._ext"}
+    result = run(
+        BLOCK_IMPORTS.format(blocked=blocked)
+        + """
+    import torch
+    from mmengine.registry import MODELS
+    backbone = MODELS.build(dict(type="mmsmlp.SMLPNet", arch="tiny"))
+    print([tuple(y.shape) for y in backbone(torch.rand(2, 3, 33, 20))])
+    """
+    )
+    expected = "[(2, 80, 9, 5), (2, 160, 5, 3), (2, 320, 3, 2), (2, 640, 2, 1)]"
+    assert result.stdout.strip() == expected, result.stderr
+
+
+@pytest.mark.parametrize("blocked", ["mmcv", "mmsmlp.layers"])
+def test_an_import_error_reaches_the_user(blocked: str) -> None:
+    """mmengine would otherwise say that SMLPNet is not in the registry."""
+    result = run(
+        BLOCK_IMPORTS.format(blocked={blocked})
+        + """
+    from mmengine.registry import MODELS
+    MODELS.build(dict(type="mmsmlp.SMLPNet"))
+    """
+    )
+    assert result.returncode != 0
+    assert f"ImportError: {blocked} is blocked" in result.stderr
+
+
+def test_backbone_layers_know_nothing_of_openmmlab() -> None:
+    result = run("""
+        import sys
+        import mmsmlp.layers
+        print([name for name in sys.modules if name.split(".")[0] in ("mmengine", "mmcv")])
+    """)
+    assert result.stdout.strip() == "[]", result.stderr
