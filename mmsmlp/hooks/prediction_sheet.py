@@ -1,0 +1,115 @@
+"""Draws predictions beside the ground truth, several images on one sheet."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from matplotlib.figure import Figure
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+
+from mmsmlp.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PredictionSheetHook(Hook):
+    """Writes ``predictions.png`` into the work directory after each validation or test.
+
+    Images are picked at equal distances from the whole set and drawn by the visualizer of the
+    library at hand, so that detection, segmentation and classification look as they always do.
+
+    Args:
+        num_images: How many images the sheet shows.
+        filename: Name of the picture.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, num_images: int = 12, filename: str = "predictions.png") -> None:
+        self.num_images = num_images
+        self.filename = filename
+        self._panels: list[np.ndarray] = []
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Start a new sheet."""
+        self._panels.clear()
+
+    before_test_epoch = before_val_epoch
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[BaseDataElement] | None = None,
+    ) -> None:
+        """Draw the images of this batch that belong on the sheet."""
+        self._collect(runner, len(runner.val_dataloader), batch_idx, outputs)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[BaseDataElement] | None = None,
+    ) -> None:
+        """Draw the images of this batch that belong on the sheet."""
+        self._collect(runner, len(runner.test_dataloader), batch_idx, outputs)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the sheet."""
+        self._write(runner)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the sheet."""
+        self._write(runner)
+
+    @master_only
+    def _collect(
+        self,
+        runner: Runner,
+        num_batches: int,
+        batch_idx: int,
+        outputs: Sequence[BaseDataElement] | None,
+    ) -> None:
+        if batch_idx % ceil(num_batches / self.num_images) == 0:
+            per_batch = ceil(self.num_images / num_batches)
+            self._panels.extend(_draw(runner, sample) for sample in (outputs or [])[:per_batch])
+
+    @master_only
+    def _write(self, runner: Runner) -> None:
+        panels = self._panels[: self.num_images]
+        if not panels:
+            return
+        columns = 2
+        rows = ceil(len(panels) / columns)
+        aspect = np.mean([panel.shape[0] / panel.shape[1] for panel in panels])
+        figure = Figure(figsize=(8 * columns, 8 * aspect * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            axes.imshow(panel, interpolation="nearest")
+        figure.suptitle("left: ground truth, right: prediction")
+        figure.savefig(Path(runner.work_dir) / self.filename, dpi=80)
+
+
+def _draw(runner: Runner, sample: BaseDataElement) -> np.ndarray:
+    """One image with its annotations as (H, W, 3) RGB, by the library's own visualizer."""
+    image = mmcv.imread(sample.img_path, channel_order="rgb")
+    visualizer = runner.visualizer
+    # Classification has a method of its own name, and one picture for both labels.
+    draw = getattr(visualizer, "visualize_cls", None) or visualizer.add_datasample
+    with tempfile.TemporaryDirectory() as folder:
+        # Without `out_file` the visualizer would add every image to its backends as well.
+        out_file = str(Path(folder) / "panel.png")
+        draw(name="panel", image=image, data_sample=sample, out_file=out_file)
+        return mmcv.imread(out_file, channel_order="rgb")

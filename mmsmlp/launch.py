@@ -1,0 +1,177 @@
+"""What ``tools/train.py`` and ``tools/test.py`` have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dist import master_only
+from mmengine.registry import RUNNERS
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from rich.console import Console
+from rich.table import Table
+
+from mmsmlp.mini.swap import use_mini
+
+REPORT_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook")
+
+
+class UsageError(Exception):
+    """Something the user can put right; the message says how, and no traceback is shown."""
+
+
+def base_parser(description: str) -> argparse.ArgumentParser:
+    """A parser with the arguments that training and testing share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help="path of the config, or `mmdet::…` for one of a library's")
+    parser.add_argument("--work-dir", help="where to write (default: work_dirs/<config's name>)")
+    parser.add_argument(
+        "--mini",
+        action="store_true",
+        help="use the built-in mini data set and a short schedule; the model stays as it is",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="settings to override, e.g. `model.backbone.with_cp=True train_cfg.max_epochs=36`",
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="how several processes were started",
+    )
+    # torchrun sets LOCAL_RANK; the older torch.distributed.launch passes this instead.
+    parser.add_argument("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and put in what the arguments of :func:`base_parser` say.
+
+    Raises:
+        UsageError: If there is no such config.
+    """
+    path = Path(args.config)
+    if "::" not in args.config and not path.is_file():
+        neighbours = {str(other) for other in Path().glob("configs/**/*.py")}
+        neighbours |= {str(other) for other in path.parent.glob("*.py")}
+        close = get_close_matches(args.config, neighbours, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise UsageError(f"config {args.config!r} does not exist{hint}")
+    try:
+        cfg = Config.fromfile(args.config)
+    except FileNotFoundError as error:
+        raise UsageError(f"config {args.config!r} cannot be read: {error}") from error
+    name = Path(args.config.rpartition("::")[2]).stem
+    if args.mini:
+        use_mini(cfg)
+        name += "_mini"
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
+    cfg.launcher = args.launcher
+    known = {hook["type"] for hook in cfg.get("custom_hooks") or []}
+    cfg.custom_hooks = (cfg.get("custom_hooks") or []) + [
+        dict(type=hook) for hook in REPORT_HOOKS if hook not in known
+    ]
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def check_data(cfg: Config, *splits: str) -> None:
+    """Make sure that the data sets of some splits are there, before anything slow starts.
+
+    Args:
+        cfg: The config.
+        splits: Of ``'train'``, ``'val'`` and ``'test'``.
+
+    Raises:
+        UsageError: If a file or folder is missing; the message says which and what to do.
+    """
+    for split in splits:
+        dataloader = cfg.get(f"{split}_dataloader") or {}
+        for path in _paths_of(dataloader.get("dataset")):
+            if "://" not in str(path) and not path.exists():
+                raise UsageError(
+                    f"{split}_dataloader: there is no {path} (looked in {Path.cwd()}). Put the "
+                    "data there, set data_root to where it is, or add --mini to use the built-in "
+                    "mini data set"
+                )
+
+
+def _paths_of(dataset: Any) -> Iterator[Path]:
+    """Annotation files and image folders of a data set, or of those that it wraps."""
+    if isinstance(dataset, (list, tuple)):
+        for part in dataset:
+            yield from _paths_of(part)
+    elif isinstance(dataset, dict):
+        root = Path(dataset.get("data_root") or "")
+        prefix = dataset.get("data_prefix") or {}
+        prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
+        for part in [dataset.get("ann_file"), *prefixes]:
+            if part and isinstance(part, str):
+                yield root / part
+        for wrapped in ("dataset", "datasets"):
+            yield from _paths_of(dataset.get(wrapped))
+
+
+def finished_checkpoint(cfg: Config) -> str | None:
+    """Path of the checkpoint that resuming would start from, if nothing is left to train."""
+    path = cfg.load_from or find_latest_checkpoint(cfg.work_dir)
+    if path is None:
+        return None
+    meta = CheckpointLoader.load_checkpoint(path, map_location="cpu")["meta"]
+    unit = "epoch" if "max_epochs" in cfg.train_cfg else "iter"
+    return path if meta[unit] >= cfg.train_cfg[f"max_{unit}s"] else None
+
+
+def build_runner(cfg: Config) -> Runner:
+    """A Runner, of mmengine's class unless the config names another in ``runner_type``."""
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+@master_only
+def report(runner: Runner, stage: str) -> None:
+    """Print the metrics of ``'val'`` or ``'test'``, and where everything was written."""
+    console = Console(highlight=False, soft_wrap=True)
+    metrics = {
+        name.removeprefix(f"{stage}/"): buffer.current()
+        for name, buffer in runner.message_hub.log_scalars.items()
+        if name.startswith(f"{stage}/") and not name.endswith("time")
+    }
+    if metrics:
+        table = Table("metric", "value", title=f"{stage} of {runner.experiment_name}")
+        for name, value in metrics.items():
+            table.add_row(name, f"{value:.4g}")
+        console.print(table)
+    work_dir = Path(runner.work_dir)
+    last_checkpoint = work_dir / "last_checkpoint"
+    written = {
+        "log": Path(runner.log_dir) / f"{runner.timestamp}.log",
+        "checkpoint": Path(last_checkpoint.read_text()) if last_checkpoint.exists() else None,
+        "loss curve": work_dir / "loss_curve.png",
+        "predictions": work_dir / "predictions.png",
+    }
+    for name, path in written.items():
+        if path is not None and path.exists():
+            console.print(f"{name + ':':<12} {path}")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a tool, ending in one line where the user is to act."""
+    try:
+        main()
+    except UsageError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command with --resume goes on from the last checkpoint")
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,39 @@
+"""Test a checkpoint of any detector, segmentor or classifier that a config describes."""
+
+from pathlib import Path
+
+from mmengine.evaluator import DumpResults
+
+from mmsmlp.launch import (
+    UsageError,
+    base_parser,
+    build_runner,
+    check_data,
+    load_config,
+    report,
+    run,
+)
+
+
+def main() -> None:
+    parser = base_parser(__doc__)
+    parser.add_argument("checkpoint", help="path or URL of the checkpoint")
+    parser.add_argument("--out", help="also dump the predictions into this .pkl file")
+    args = parser.parse_args()
+    cfg = load_config(args)
+    if "://" not in args.checkpoint and not Path(args.checkpoint).is_file():
+        raise UsageError(f"checkpoint {args.checkpoint!r} does not exist")
+    if args.out and not args.out.endswith((".pkl", ".pickle")):
+        raise UsageError(f"--out must end in .pkl or .pickle, got {args.out!r}")
+    cfg.load_from = args.checkpoint
+    check_data(cfg, "test")
+
+    runner = build_runner(cfg)
+    if args.out:
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    runner.test()
+    report(runner, "test")
+
+
+if __name__ == "__main__":
+    run(main)

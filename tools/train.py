@@ -1,0 +1,60 @@
+"""Train any detector, segmentor or classifier that a config describes."""
+
+from mmengine.device import get_device
+
+from mmsmlp.launch import (
+    UsageError,
+    base_parser,
+    build_runner,
+    check_data,
+    finished_checkpoint,
+    load_config,
+    report,
+    run,
+)
+
+
+def main() -> None:
+    parser = base_parser(__doc__)
+    parser.add_argument("--amp", action="store_true", help="train in mixed precision (on a GPU)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        help="go on from this checkpoint, or from the newest in the work directory",
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate with the total batch size",
+    )
+    args = parser.parse_args()
+    cfg = load_config(args)
+
+    if args.amp:
+        if get_device() == "cpu":
+            raise UsageError("--amp needs an accelerator, and torch sees none; leave it out")
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    if args.auto_scale_lr:
+        if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+            raise UsageError("--auto-scale-lr needs auto_scale_lr.base_batch_size in the config")
+        cfg.auto_scale_lr.enable = True
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+    check_data(cfg, "train", "val")
+
+    if args.resume and (finished := finished_checkpoint(cfg)):
+        print(f"{finished} has finished training: evaluating it. Another --work-dir trains anew.")
+        cfg.resume, cfg.load_from = False, finished
+        runner = build_runner(cfg)
+        runner.val()
+    else:
+        runner = build_runner(cfg)
+        runner.train()
+    report(runner, "val")
+
+
+if __name__ == "__main__":
+    run(main)
