@@ -1,0 +1,262 @@
+"""The launchers, on networks of a second each and the real mini data format."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+
+import mmsmlp.mini.swap
+from mmsmlp.launch import UsageError
+
+ROOT = Path(__file__).parents[2]
+BACKBONE = """dict(
+    type="mmsmlp.SMLPNet",
+    arch=dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratio=2),
+    img_size=64,
+    {options}
+)"""
+CONFIGS = {
+    "detection": """
+_base_ = ["mmdet::_base_/models/mask-rcnn_r50_fpn.py", "mmdet::_base_/datasets/coco_instance.py",
+          "mmdet::_base_/schedules/schedule_1x.py", "mmdet::_base_/default_runtime.py"]
+backbone = {backbone}
+backbone["_delete_"] = True
+model = dict(
+    backbone=backbone,
+    neck=dict(in_channels=[8, 16, 24, 32], out_channels=16),
+    rpn_head=dict(in_channels=16, feat_channels=16),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=16),
+        bbox_head=dict(in_channels=16, fc_out_channels=16),
+        mask_roi_extractor=dict(out_channels=16),
+        mask_head=dict(in_channels=16, conv_out_channels=16, num_convs=1)))
+""",
+    "segmentation": """
+default_scope = "mmseg"
+backbone = {backbone}
+model = dict(
+    type="EncoderDecoder",
+    data_preprocessor=dict(type="SegDataPreProcessor", bgr_to_rgb=True, pad_val=0,
+                           mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4],
+                           seg_pad_val=255, size=(512, 512)),
+    backbone=backbone,
+    decode_head=dict(type="FCNHead", in_channels=32, in_index=3, channels=8, num_convs=1,
+                     num_classes=150, norm_cfg=dict(type="BN"),
+                     loss_decode=dict(type="CrossEntropyLoss")),
+    test_cfg=dict(mode="whole"))
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(type="ADE20KDataset"))
+val_evaluator = test_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=160000, val_interval=16000)
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=6e-5))
+default_hooks = dict(logger=dict(type="LoggerHook", log_metric_by_epoch=False),
+                     checkpoint=dict(type="CheckpointHook"))
+vis_backends = [dict(type="LocalVisBackend")]
+visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends)
+""",
+    "classification": """
+default_scope = "mmpretrain"
+backbone = {backbone}
+data_preprocessor = dict(num_classes=1000, mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4],
+                         to_rgb=True)
+model = dict(
+    type="ImageClassifier",
+    backbone=backbone,
+    neck=dict(type="GlobalAveragePooling"),
+    head=dict(type="LinearClsHead", in_channels=32, num_classes=1000,
+              loss=dict(type="CrossEntropyLoss", loss_weight=1.0)))
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(type="ImageNet"))
+val_evaluator = test_evaluator = dict(type="Accuracy", topk=(1, 5))
+val_cfg = dict()
+test_cfg = dict()
+train_cfg = dict(by_epoch=True, max_epochs=300)
+optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-3))
+default_hooks = dict(logger=dict(type="LoggerHook"), checkpoint=dict(type="CheckpointHook"))
+visualizer = dict(type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
+""",
+}
+SHORT = {
+    "detection": ["train_cfg.max_iters=3", "train_cfg.val_interval=3"],
+    "segmentation": ["train_cfg.max_iters=3", "train_cfg.val_interval=3"],
+    "classification": ["train_cfg.max_epochs=1", "train_cfg.val_interval=1"],
+}
+METRIC = {
+    "detection": "coco/segm_mAP",
+    "segmentation": "mIoU",
+    "classification": "accuracy/top1",
+}
+
+
+def write_config(folder: Path, task: str) -> Path:
+    """Write the config of a small network for a task."""
+    options = "out_indices=3" if task == "classification" else ""
+    path = folder / f"small_{task}.py"
+    path.write_text(CONFIGS[task].format(backbone=BACKBONE.format(options=options)))
+    return path
+
+
+def tool(name: str) -> Callable[..., None]:
+    """``main`` of a tool, taking its arguments."""
+    spec = importlib.util.spec_from_file_location(f"tool_{name}", ROOT / "tools" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def main(*arguments: object) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [name, *map(str, arguments)])
+            module.main()
+
+    return main
+
+
+@pytest.fixture
+def train(tiny_mini: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """tools/train.py where the tiny mini data set stands for the full one."""
+    monkeypatch.chdir(tiny_mini)
+    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    return tool("train")
+
+
+def losses(work_dir: Path) -> list[float]:
+    """Every logged loss of the runs in a work directory, oldest first."""
+    return [
+        entry["loss"]
+        for scalars in sorted(work_dir.glob("*/vis_data/scalars.json"))
+        for line in scalars.read_text().splitlines()
+        if "loss" in (entry := json.loads(line))
+    ]
+
+
+@pytest.mark.parametrize("task", sorted(CONFIGS))
+def test_a_run_leaves_log_checkpoint_curve_and_sheet(
+    task: str, train: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip(
+        {"detection": "mmdet", "segmentation": "mmseg", "classification": "mmpretrain"}[task]
+    )
+    config = write_config(tmp_path, task)
+    work_dir = tmp_path / "work"
+    options = ["--cfg-options", "default_hooks.logger.interval=1", *SHORT[task]]
+    train(config, "--mini", "--work-dir", work_dir, *options)
+
+    assert losses(work_dir) and np.isfinite(losses(work_dir)).all()
+    for picture in ("loss_curve.png", "predictions.png"):
+        pixels = matplotlib.image.imread(work_dir / picture)
+        assert pixels.shape[0] > 100 and pixels.std() > 0.05, picture
+    closing = capsys.readouterr().out[-4000:]
+    assert METRIC[task] in closing
+    written = dict(re.findall(r"^(log|checkpoint|loss curve|predictions): +(\S+)$", closing, re.M))
+    assert set(written) == {"log", "checkpoint", "loss curve", "predictions"}
+    assert all(Path(path).is_file() for path in written.values())
+
+    checkpoint = written["checkpoint"]
+    tool("test")(config, checkpoint, "--mini", "--work-dir", tmp_path / "test")
+    assert METRIC[task] in capsys.readouterr().out[-4000:]
+    assert (tmp_path / "test" / "predictions.png").is_file()
+
+
+def test_resume_goes_on_and_a_finished_run_is_only_evaluated(
+    train: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("mmseg")
+    config = write_config(tmp_path, "segmentation")
+    work_dir = tmp_path / "work"
+
+    def run(max_iters: int) -> str:
+        train(
+            *(config, "--mini", "--work-dir", work_dir, "--resume", "--cfg-options"),
+            *("default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1"),
+            *(f"train_cfg.max_iters={max_iters}", "train_cfg.val_interval=100"),
+        )
+        return capsys.readouterr().out
+
+    run(2)
+    run(4)
+    assert len(losses(work_dir)) == 4
+    state = (work_dir / "iter_4.pth").stat().st_mtime_ns
+    closing = run(4)
+    assert "iter_4.pth has finished training: evaluating it" in closing
+    assert "mIoU" in closing
+    assert len(losses(work_dir)) == 4
+    assert (work_dir / "iter_4.pth").stat().st_mtime_ns == state
+
+
+def test_mini_changes_the_model_in_counts_only(train: Callable, tmp_path: Path) -> None:
+    """The full recipe, before and after: what differs is listed here."""
+    from mmengine.config import Config
+
+    pytest.importorskip("mmdet")
+    path = ROOT / "configs" / "mask_rcnn_smlpnet_t.py"
+    full = Config.fromfile(path)
+    mini = Config.fromfile(path)
+    mmsmlp.mini.swap.use_mini(mini)
+
+    def flat(node: object, prefix: str = "") -> dict[str, object]:
+        if not isinstance(node, dict):
+            return {prefix: node}
+        return {k: v for key in node for k, v in flat(node[key], f"{prefix}.{key}").items()}
+
+    before, after = flat(full.model.to_dict()), flat(mini.model.to_dict())
+    assert before.keys() == after.keys()
+    changed = {key.lstrip("."): after[key] for key in after if after[key] != before[key]}
+    assert changed == {
+        "roi_head.bbox_head.num_classes": 5,
+        "roi_head.mask_head.num_classes": 5,
+        "train_cfg.rpn_proposal.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
+        "train_cfg.rcnn.sampler.num": mmsmlp.mini.swap.MAX_ROIS,
+        "test_cfg.rpn.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
+    }
+
+
+def test_a_missing_data_set_is_named_with_the_way_out(train: Callable) -> None:
+    pytest.importorskip("mmdet")
+    with pytest.raises(UsageError) as error:
+        train(ROOT / "configs" / "mask_rcnn_smlpnet_t.py")
+    message = str(error.value)
+    assert "data/coco/annotations/instances_train2017.json" in message
+    assert str(Path.cwd()) in message and "--mini" in message
+
+
+def test_missing_images_are_named(train: Callable, tmp_path: Path) -> None:
+    config = write_config(tmp_path, "segmentation")
+    options = ["--cfg-options", "val_dataloader.dataset.data_prefix.img_path=nowhere"]
+    with pytest.raises(UsageError, match=r"val_dataloader: there is no data/mini/nowhere"):
+        train(config, "--mini", *options)
+
+
+def test_a_misspelt_config_is_one_line_with_a_suggestion() -> None:
+    result = subprocess.run(
+        [sys.executable, "tools/train.py", "configs/mask_rcnn_smlpnet_tt.py"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == (
+        "error: config 'configs/mask_rcnn_smlpnet_tt.py' does not exist; "
+        "did you mean configs/mask_rcnn_smlpnet_t.py?"
+    )
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="mixed precision works on a GPU")
+def test_mixed_precision_without_a_gpu_is_refused(train: Callable, tmp_path: Path) -> None:
+    config = write_config(tmp_path, "segmentation")
+    with pytest.raises(UsageError, match="--amp needs an accelerator"):
+        train(config, "--mini", "--amp")
+
+
+def test_a_missing_checkpoint_is_named(train: Callable, tmp_path: Path) -> None:
+    config = write_config(tmp_path, "segmentation")
+    with pytest.raises(UsageError, match=r"checkpoint 'nowhere\.pth' does not exist"):
+        tool("test")(config, "nowhere.pth", "--mini")

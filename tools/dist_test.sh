@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Test on several GPUs: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
+set -euo pipefail
+
+if (($# < 3)); then
+    sed -n '2s/^# //p' "$0" >&2
+    exit 2
+fi
+exec "$(dirname "$0")/dist_run.sh" "$3" test.py "$1" "$2" "${@:4}"
