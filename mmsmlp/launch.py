@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -98,7 +99,7 @@ def check_data(cfg: Config, *splits: str) -> None:
     for split in splits:
         dataloader = cfg.get(f"{split}_dataloader") or {}
         for path in _paths_of(dataloader.get("dataset")):
-            if "://" not in str(path) and not path.exists():
+            if "://" not in path and not os.path.exists(path):
                 raise UsageError(
                     f"{split}_dataloader: there is no {path} (looked in {Path.cwd()}). Put the "
                     "data there, set data_root to where it is, or add --mini to use the built-in "
@@ -106,18 +107,18 @@ def check_data(cfg: Config, *splits: str) -> None:
                 )
 
 
-def _paths_of(dataset: Any) -> Iterator[Path]:
+def _paths_of(dataset: Any) -> Iterator[str]:
     """Annotation files and image folders of a data set, or of those that it wraps."""
     if isinstance(dataset, (list, tuple)):
         for part in dataset:
             yield from _paths_of(part)
     elif isinstance(dataset, dict):
-        root = Path(dataset.get("data_root") or "")
+        root = dataset.get("data_root") or ""
         prefix = dataset.get("data_prefix") or {}
         prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
         for part in [dataset.get("ann_file"), *prefixes]:
             if part and isinstance(part, str):
-                yield root / part
+                yield os.path.join(root, part)
         for wrapped in ("dataset", "datasets"):
             yield from _paths_of(dataset.get(wrapped))
 

@@ -1,0 +1,36 @@
+"""What the launchers check before anything slow starts."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmsmlp.launch import UsageError, check_data
+
+
+def config(dataset: dict) -> Config:
+    return Config(dict(train_dataloader=dict(dataset=dataset)))
+
+
+def test_wrapped_data_sets_are_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "there.json").touch()
+    there = dict(type="A", data_root=str(tmp_path), ann_file="there.json")
+    missing = dict(type="B", data_root=str(tmp_path), data_prefix=dict(img="images"))
+    wrap = dict(type="RepeatDataset", dataset=dict(type="ConcatDataset", datasets=[there, missing]))
+    with pytest.raises(UsageError, match=r"train_dataloader: there is no .*/images \("):
+        check_data(config(wrap), "train")
+    (tmp_path / "images").mkdir()
+    check_data(config(wrap), "train")
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        dict(type="A", ann_file="s3://bucket/annotations.json"),
+        dict(type="A", data_root="s3://bucket/", ann_file="annotations.json"),
+        dict(type="A", ann_file="", data_prefix=""),
+        dict(type="A"),
+    ],
+)
+def test_what_is_not_on_disk_is_not_checked(dataset: dict) -> None:
+    check_data(config(dataset), "train", "val")
