@@ -1,6 +1,8 @@
 """What every backbone in the registry has to do, whatever its blocks are."""
 
+from collections.abc import Iterator
 from math import ceil
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,13 +72,33 @@ def test_out_indices_pick_and_order(build, out_indices) -> None:
     assert picked.strides == [everything.strides[i] for i in indices]
 
 
-@pytest.mark.parametrize("out_indices", [(0,), (1, 2), (3,)])
-def test_no_parameter_is_left_without_gradient(build, out_indices) -> None:
-    """Distributed training stops at a parameter that takes no part in the loss."""
-    network = build(out_indices=out_indices)
-    outputs = network(torch.randn(2, 3, 64, 64))
-    sum((y * torch.randn_like(y)).sum() for y in outputs).backward()
-    assert all(parameter.grad is not None for parameter in network.parameters())
+@pytest.fixture
+def process_group(tmp_path: Path) -> Iterator[None]:
+    """A process group of one, enough for DDP to check what takes part in the loss."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        dict(out_indices=(0,)),
+        dict(out_indices=(1, 2)),
+        dict(out_indices=(3,), with_cp=True),
+        dict(frozen_stages=0),
+        dict(frozen_stages=2, with_cp=True),
+    ],
+    ids=str,
+)
+def test_distributed_training_finds_no_unused_parameter(build, process_group, arguments) -> None:
+    """DDP raises in the second step if a parameter had no part in the first loss."""
+    network = torch.nn.parallel.DistributedDataParallel(build(**arguments))
+    for _ in range(2):
+        outputs = network(torch.randn(2, 3, 64, 64))
+        sum((y * torch.randn_like(y)).sum() for y in outputs).backward()
 
 
 @pytest.mark.parametrize("frozen_stages", [-1, 0, 1, 3, 4])
