@@ -1,0 +1,5 @@
+"""Metadata is in pyproject.toml; this file is where setuptools looks for build steps."""
+
+from setuptools import setup
+
+setup()
