@@ -80,13 +80,14 @@ class PredictionSheetHook(Hook):
         batch_idx: int,
         outputs: Sequence[BaseDataElement] | None,
     ) -> None:
-        if batch_idx % ceil(num_batches / self.num_images) == 0:
-            per_batch = ceil(self.num_images / num_batches)
-            self._panels.extend(_draw(runner, sample) for sample in (outputs or [])[:per_batch])
+        # Image i is of batch i · num_batches / num_images, rounded down.
+        batches = [i * num_batches // self.num_images for i in range(self.num_images)]
+        wanted = batches.count(batch_idx)
+        self._panels.extend(_draw(runner, sample) for sample in (outputs or [])[:wanted])
 
     @master_only
     def _write(self, runner: Runner) -> None:
-        panels = self._panels[: self.num_images]
+        panels = self._panels
         if not panels:
             return
         columns = 2

@@ -130,7 +130,7 @@ def test_clock(seconds, text):
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", "damaged"),
         ("RuntimeError: The detected CUDA version (12.4) mismatches", "CUDA 13.0 toolkit"),
         ("OSError: CUDA_HOME environment variable is not set.", "nvcc is missing"),
-        ("[Errno 13] Permission denied: '/root/x'", "no permission to write '/root/x'"),
+        ("[Errno 13] Permission denied: '/home/x'", "no permission to write '/home/x'"),
         ("Collecting x\nERROR: first\nERROR: the last word\n", "the last word"),
         ("", "without saying why"),
     ],
