@@ -1,0 +1,69 @@
+"""The spatial shift of S²-MLP, which mixes tokens without a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+# Where tokens go: steps down and steps to the right.
+Direction = tuple[int, int]
+DOWN, UP, RIGHT, LEFT = (1, 0), (-1, 0), (0, 1), (0, -1)
+
+# The shift of S²-MLP (arXiv 2106.07477) and the first one of S²-MLPv2 (arXiv 2108.01072); the
+# second one exchanges the axes, and the third map stays.
+SS1 = (RIGHT, LEFT, DOWN, UP)
+SS2 = (DOWN, UP, RIGHT, LEFT)
+STAY = ()
+
+
+def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> Tensor:
+    """Move groups of channels, each in a direction of its own.
+
+    The channels are split into as many equal groups as there are directions, in their order. A
+    token that nothing moves into keeps its own value, so a step beyond the map changes nothing;
+    so do all channels past the last full group, where their number is not divisible.
+
+    Args:
+        x: ``(N, C, H, W)``, in either memory format, which the result keeps.
+        directions: ``(down, right)`` of each group, of -1, 0 and 1; empty for no shift at all.
+        step: How many tokens far.
+
+    Returns:
+        ``(N, C, H, W)``; ``x`` itself is left as it is.
+
+    Raises:
+        ValueError: If a direction is none, or ``step`` is below 1.
+    """
+    if any(axis not in (-1, 0, 1) for direction in directions for axis in direction):
+        raise ValueError(f"directions must be (down, right) of -1, 0 or 1, got {directions}")
+    if step < 1:
+        raise ValueError(f"step must be at least 1, got {step}")
+    if not directions:
+        return x
+    size, remainder = divmod(x.shape[1], len(directions))
+    *groups, rest = x.split([size] * len(directions) + [remainder], dim=1)
+    moved = [
+        _move(group, down * step, right * step)
+        for group, (down, right) in zip(groups, directions, strict=True)
+    ]
+    return _join([*moved, rest], dim=1)
+
+
+def _move(x: Tensor, down: int, right: int) -> Tensor:
+    """``x`` with its tokens moved, and the border that nothing moves into as it was."""
+    height, width = x.shape[-2:]
+    if abs(down) >= height or abs(right) >= width:
+        return x
+    top, bottom = max(down, 0), height + min(down, 0)
+    start, stop = max(right, 0), width + min(right, 0)
+    moved = x[..., top - down : bottom - down, start - right : stop - right]
+    moved = _join([x[..., top:bottom, :start], moved, x[..., top:bottom, stop:]], dim=-1)
+    return _join([x[..., :top, :], moved, x[..., bottom:, :]], dim=-2)
+
+
+def _join(parts: Iterable[Tensor], dim: int) -> Tensor:
+    # Empty parts would take part in the backward pass with a gradient as large as the map.
+    parts = [part for part in parts if part.shape[dim]]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
