@@ -1,0 +1,49 @@
+"""Split attention against its formula, and on the scale of its native size elsewhere."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmsmlp.layers import SplitAttention
+
+
+def weigh(layer: SplitAttention, maps: list[Tensor], tokens: float) -> Tensor:
+    """The paper's steps one by one, with ``tokens`` times the mean for the sum of tokens."""
+    num_maps, channels = len(maps), maps[0].shape[1]
+    a = torch.stack(maps).sum(dim=(0, 3, 4)) * tokens / maps[0][0, 0].numel()
+    hidden = a @ layer.fc1.weight.T
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
+    scores = (hidden @ layer.fc2.weight.T).reshape(-1, num_maps, channels).exp()
+    weights = scores / scores.sum(dim=1, keepdim=True)
+    return torch.einsum("nkc,knchw->nchw", weights, torch.stack(maps))
+
+
+@pytest.mark.parametrize("num_maps", [2, 3])
+@pytest.mark.parametrize("size", [(3, 4), (6, 8), (1, 1), (5, 2)])
+def test_equals_its_formula(size: tuple[int, int], num_maps: int) -> None:
+    torch.manual_seed(0)
+    layer = SplitAttention(8, num_maps, num_tokens=12).double()
+    maps = [torch.randn(2, 8, *size, dtype=torch.float64) for _ in range(num_maps)]
+    torch.testing.assert_close(layer(maps), weigh(layer, maps, tokens=12))
+    if size == (3, 4):
+        a = sum(x.sum(dim=(2, 3)) for x in maps)
+        torch.testing.assert_close(
+            layer.logits(maps).flatten(1),
+            torch.nn.functional.gelu(a @ layer.fc1.weight.T) @ layer.fc2.weight.T,
+        )
+
+
+def test_an_enlarged_map_keeps_the_softmax_input() -> None:
+    """Every token four times over: a plain sum would be four times as large."""
+    torch.manual_seed(0)
+    layer = SplitAttention(8, 3, num_tokens=5 * 7)
+    maps = [torch.randn(2, 8, 5, 7) for _ in range(3)]
+    enlarged = [x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) for x in maps]
+    torch.testing.assert_close(layer.logits(enlarged), layer.logits(maps))
+
+
+def test_hidden_width_is_a_quarter() -> None:
+    layer = SplitAttention(64, 3, num_tokens=1)
+    assert sum(p.numel() for p in layer.parameters()) == 64 * 16 + 16 * 3 * 64
