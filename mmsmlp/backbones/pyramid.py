@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -18,10 +18,14 @@ from mmsmlp.layers import PatchEmbed, checkpoint
 
 # Makes a block from the index of its stage and its drop path rate.
 BlockFactory = Callable[[int, float], nn.Module]
+# Makes a patch embedding from its channels in and out and the side of a patch.
+PatchEmbedFactory = Callable[[int, int, int], nn.Module]
+# Makes a norm from its channels.
+NormFactory = Callable[[int], nn.Module]
 
 
 class Stage(nn.Module):
-    """Patch embedding (or merging), then blocks that keep the size."""
+    """Patch embedding (or merging, or nothing), then blocks that keep the size."""
 
     def __init__(self, patch_embed: nn.Module, blocks: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -44,17 +48,19 @@ class PyramidBackbone(BaseModule):
 
     Args:
         block: Makes a block from the index of its stage and its drop path rate.
+        patch_embed: Makes a patch embedding or merging.
+        output_norm: Makes the norm of an output.
         in_channels: Channels of the image.
         embed_dims: Channels of each stage.
         depths: Blocks of each stage.
-        patch_sizes: Side of the patches that each stage embeds or merges.
+        patch_sizes: Side of the patches that each stage embeds or merges; a stage of patch size
+            1 and unchanged channels merges nothing.
         drop_path_rate: Of the last block; it grows linearly from zero at the first.
         out_indices: Stages to return, in this order; negative ones count from the end.
         frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem
             (the patch embedding of the first stage), k the stem and the first k stages.
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
-        norm_cfg: Norm of the outputs.
         init_cfg: Initialisation, as mmengine has it.
 
     Attributes:
@@ -69,6 +75,8 @@ class PyramidBackbone(BaseModule):
         self,
         block: BlockFactory,
         *,
+        patch_embed: PatchEmbedFactory = PatchEmbed,
+        output_norm: NormFactory,
         in_channels: int,
         embed_dims: Sequence[int],
         depths: Sequence[int],
@@ -76,9 +84,8 @@ class PyramidBackbone(BaseModule):
         drop_path_rate: float,
         out_indices: int | Sequence[int],
         frozen_stages: int,
-        norm_eval: bool,
+        norm_eval: bool = False,
         with_cp: bool,
-        norm_cfg: dict,
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg)
@@ -100,12 +107,15 @@ class PyramidBackbone(BaseModule):
         drop_rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
         self.stages = nn.ModuleList()
         for i in range(num_stages):
-            patch_embed = PatchEmbed(in_channels, embed_dims[i], patch_sizes[i])
+            if patch_sizes[i] == 1 and in_channels == embed_dims[i]:
+                embed = nn.Identity()
+            else:
+                embed = patch_embed(in_channels, embed_dims[i], patch_sizes[i])
             blocks = [block(i, next(drop_rates)) for _ in range(depths[i])]
-            self.stages.append(Stage(patch_embed, blocks))
+            self.stages.append(Stage(embed, blocks))
             in_channels = embed_dims[i]
         for i in self.out_indices:
-            self.add_module(f"norm{i}", build_norm_layer(norm_cfg, embed_dims[i])[1])
+            self.add_module(f"norm{i}", output_norm(embed_dims[i]))
 
         strides = list(accumulate(patch_sizes, mul))
         self.channels = [embed_dims[i] for i in self.out_indices]
@@ -181,6 +191,27 @@ class PyramidBackbone(BaseModule):
         return first + int(parts[3]), num_layers
 
 
+def native_grids(
+    img_size: int | tuple[int, int], patch_sizes: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Size of every stage's map for an image of the native size.
+
+    Args:
+        img_size: Height and width in pixels, or one for both.
+        patch_sizes: Side of the patches that each stage embeds or merges.
+
+    Returns:
+        Height and width in tokens, by stage.
+
+    Raises:
+        ValueError: If ``img_size`` is below 1.
+    """
+    height, width = to_2tuple(img_size)
+    if height < 1 or width < 1:
+        raise ValueError(f"img_size must be at least 1 pixel, got {img_size}")
+    return [(-(-height // s), -(-width // s)) for s in accumulate(patch_sizes, mul)]
+
+
 def resolve_arch(
     arch: str | Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], required: set[str]
 ) -> dict[str, Any]:
@@ -195,8 +226,8 @@ def resolve_arch(
         A copy of the settings.
 
     Raises:
-        ValueError: If the name is unknown, a key is missing or unknown, or the number of
-            ``embed_dims`` and ``depths`` differs.
+        ValueError: If the name is unknown, a key is missing or unknown, or the settings by stage
+            differ in their number.
     """
     if isinstance(arch, str):
         if arch not in variants:
@@ -207,10 +238,10 @@ def resolve_arch(
         raise ValueError(f"arch lacks {sorted(missing)}; a dict needs {sorted(required)}")
     if unknown := set(arch) - allowed:
         raise ValueError(f"arch has unknown keys {sorted(unknown)}; allowed are {sorted(allowed)}")
-    if len(arch["embed_dims"]) != len(arch["depths"]):
+    per_stage = {key: list(value) for key, value in arch.items() if isinstance(value, Sequence)}
+    if len({len(value) for value in per_stage.values()}) > 1:
         raise ValueError(
-            "arch needs as many embed_dims as depths, one per stage, got "
-            f"{list(arch['embed_dims'])} and {list(arch['depths'])}"
+            f"arch needs as many {' as '.join(per_stage)}, one per stage, got {per_stage}"
         )
     return dict(arch)
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
-from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmsmlp.layers import ChannelMLP, SparseMLP
 from mmsmlp.registry import MODELS
 
-from .pyramid import PyramidBackbone, resolve_arch
+from .pyramid import PyramidBackbone, native_grids, resolve_arch
 
 
 class SMLPBlock(nn.Module):
@@ -123,30 +122,27 @@ class SMLPNet(PyramidBackbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
-        height, width = to_2tuple(img_size)
-        if height < 1 or width < 1:
-            raise ValueError(f"img_size must be at least 1 pixel, got {img_size}")
+        patch_sizes = [4] + [2] * (len(arch["depths"]) - 1)
+        grids = native_grids(img_size, patch_sizes)
         if drop_path_rate is None:
             drop_path_rate = arch.get("drop_path_rate", 0.0)
 
         def block(stage: int, drop_path: float) -> SMLPBlock:
-            stride = 4 * 2**stage
-            grid = (-(-height // stride), -(-width // stride))
             return SMLPBlock(
-                arch["embed_dims"][stage], grid, arch["mlp_ratio"], drop_path, norm_cfg
+                arch["embed_dims"][stage], grids[stage], arch["mlp_ratio"], drop_path, norm_cfg
             )
 
         super().__init__(
             block,
+            output_norm=lambda channels: build_norm_layer(norm_cfg, channels)[1],
             in_channels=in_channels,
             embed_dims=arch["embed_dims"],
             depths=arch["depths"],
-            patch_sizes=[4] + [2] * (len(arch["depths"]) - 1),
+            patch_sizes=patch_sizes,
             drop_path_rate=drop_path_rate,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             with_cp=with_cp,
-            norm_cfg=norm_cfg,
             init_cfg=init_cfg,
         )

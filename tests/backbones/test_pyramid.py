@@ -6,28 +6,53 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.model import revert_sync_batchnorm
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmsmlp import backbones
 from mmsmlp.registry import MODELS
 
+FOUR_STAGES = dict(embed_dims=(8, 12, 16, 24), depths=(1, 2, 1, 2), mlp_ratio=2)
+TWO_STAGES = dict(embed_dims=(8, 16), depths=(1, 2), mlp_ratio=2)
 SMALL = {
-    "SMLPNet": dict(arch=dict(embed_dims=(8, 12, 16, 24), depths=(1, 2, 1, 2), mlp_ratio=2)),
+    "SMLPNet": dict(type="SMLPNet", arch=FOUR_STAGES),
+    # Else chance may drop a branch in all images, and leave its parameters without a gradient.
+    "S2MLPv2": dict(
+        type="S2MLPv2", arch=dict(FOUR_STAGES, patch_sizes=(4, 2, 2, 2)), drop_path_rate=0.0
+    ),
+    "S2MLP": dict(
+        type="S2MLP",
+        arch=dict(embed_dims=16, depth=4, patch_size=16, mlp_ratio=2),
+        out_indices=(0, 1, 2, 3),
+    ),
+}
+# Other shapes of the same networks: two levels, two stages of one level, one output of many.
+SHAPES = {
+    "S2MLPv2/7": dict(SMALL["S2MLPv2"], arch=dict(TWO_STAGES, patch_sizes=(7, 2))),
+    "S2MLPv2/14": dict(
+        SMALL["S2MLPv2"], arch=dict(TWO_STAGES, embed_dims=(8, 8), patch_sizes=(14, 1))
+    ),
+    "S2MLP/last": dict(SMALL["S2MLP"], out_indices=-1),
 }
 SIZES = [(224, 224), (800, 1333), (97, 61), (33, 500), (1, 1)]
 
-MODELS.import_from_location()
 
-
-@pytest.fixture(params=sorted(MODELS.module_dict))
+@pytest.fixture(params=SMALL)
 def build(request: pytest.FixtureRequest):
     def build(**arguments):
         torch.manual_seed(0)
-        return MODELS.build({"type": request.param, **SMALL[request.param], **arguments})
+        network = MODELS.build({**{**SMALL, **SHAPES}[request.param], **arguments})
+        network.init_weights()
+        return network
 
     return build
 
 
+def test_every_registered_backbone_is_here() -> None:
+    assert {getattr(backbones, name) for name in backbones.__all__} <= {
+        MODELS.get(small["type"]) for small in SMALL.values()
+    }
+
+
+@pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
 def test_any_size_runs_forward_and_backward(build, size: tuple[int, int]) -> None:
     network = build()
@@ -128,15 +153,6 @@ def test_freezing_holds_from_the_start_and_through_train(build, frozen_stages: i
         assert changed is not name.startswith(frozen or "-"), name
 
 
-def test_norm_eval_keeps_statistics_but_learns_weights(build) -> None:
-    network = build(norm_eval=True).train()
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    assert norms and not any(norm.training for norm in norms)
-    network(torch.randn(2, 3, 64, 64))
-    assert all(norm.num_batches_tracked == 0 for norm in norms)
-    assert all(parameter.requires_grad for parameter in network.parameters())
-
-
 def test_checkpointing_changes_no_number(build) -> None:
     x = torch.randn(2, 3, 50, 64)
     gradients, statistics = [], []
@@ -149,16 +165,6 @@ def test_checkpointing_changes_no_number(build) -> None:
         statistics.append(network.state_dict())
     torch.testing.assert_close(gradients[1], gradients[0])
     torch.testing.assert_close(statistics[1], statistics[0], rtol=0, atol=0)
-
-
-def test_sync_batch_norm_serves_in_place_of_batch_norm(build) -> None:
-    plain = build().eval()
-    sync = build(norm_cfg=dict(type="SyncBN", requires_grad=True)).eval()
-    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in sync.modules())
-    sync.load_state_dict(plain.state_dict())
-    x = torch.randn(1, 3, 40, 40)
-    torch.testing.assert_close(sync(x), plain(x))
-    torch.testing.assert_close(revert_sync_batchnorm(sync)(x), plain(x))
 
 
 def test_layer_depth_counts_stem_blocks_and_head(build) -> None:

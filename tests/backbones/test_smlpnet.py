@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.model import revert_sync_batchnorm
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.backbones import SMLPNet
 
@@ -123,6 +125,25 @@ def test_block_equals_its_formula() -> None:
     mixed = [block.mlp(block.norm3(token)) for token in x1.permute(0, 2, 3, 1).reshape(-1, 16)]
     expected = x1 + torch.stack(mixed).view(2, 5, 13, 16).permute(0, 3, 1, 2)
     torch.testing.assert_close(block(x), expected)
+
+
+def test_norm_eval_keeps_statistics_but_learns_weights() -> None:
+    network = SMLPNet(MINI, norm_eval=True).train()
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    assert norms and not any(norm.training for norm in norms)
+    network(torch.randn(2, 3, 64, 64))
+    assert all(norm.num_batches_tracked == 0 for norm in norms)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_sync_batch_norm_serves_in_place_of_batch_norm() -> None:
+    plain = SMLPNet(MINI).eval()
+    sync = SMLPNet(MINI, norm_cfg=dict(type="SyncBN", requires_grad=True)).eval()
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in sync.modules())
+    sync.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 3, 40, 40)
+    torch.testing.assert_close(sync(x), plain(x))
+    torch.testing.assert_close(revert_sync_batchnorm(sync)(x), plain(x))
 
 
 @pytest.mark.parametrize(

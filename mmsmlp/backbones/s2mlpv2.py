@@ -1,0 +1,189 @@
+"""S²-MLPv2, the network of arXiv 2108.01072.
+
+*S²-MLPv2: Improved Spatial-Shift MLP Architecture for Vision*, 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from mmsmlp.layers import (
+    SS1,
+    SS2,
+    STAY,
+    ChannelMLP,
+    Direction,
+    LayerNorm2d,
+    Mean,
+    PatchEmbed,
+    SplitAttention,
+    spatial_shift,
+)
+from mmsmlp.registry import MODELS
+
+from .pyramid import PyramidBackbone, native_grids, resolve_arch
+
+
+class S2Component(nn.Module):
+    """Token mixing: expand, shift each part its own way, fuse (arXiv 2108.01072, eq. 6 to 10).
+
+    Args:
+        channels: Number of channels c.
+        fusion: Fuses the shifted maps into one.
+        shifts: Directions of each map, see :func:`~mmsmlp.layers.spatial_shift`.
+    """
+
+    def __init__(
+        self, channels: int, fusion: nn.Module, shifts: Sequence[Sequence[Direction]]
+    ) -> None:
+        super().__init__()
+        self.shifts = shifts
+        self.fc1 = nn.Linear(channels, len(shifts) * channels)
+        self.fusion = fusion
+        self.fc2 = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, H, W, C) -> (N, H, W, C)."""
+        maps = self.fc1(x).permute(0, 3, 1, 2).chunk(len(self.shifts), dim=1)
+        maps = [spatial_shift(x, shift) for x, shift in zip(maps, self.shifts, strict=True)]
+        return self.fc2(self.fusion(maps).permute(0, 2, 3, 1))
+
+
+class S2MLPv2Block(nn.Module):
+    """S² component, then channel MLP, each on a layer norm and with a residual.
+
+    Args:
+        channels: Number of channels c.
+        fusion: Fuses the shifted maps into one.
+        shifts: Directions of each map.
+        mlp_ratio: Expansion of the channel MLP.
+        drop_path: Rate at which a sample skips either residual branch.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        fusion: nn.Module,
+        shifts: Sequence[Sequence[Direction]],
+        mlp_ratio: float,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.s2 = S2Component(channels, fusion, shifts)
+        self.norm2 = nn.LayerNorm(channels)
+        self.mlp = ChannelMLP(channels, mlp_ratio)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
+        x = x.permute(0, 2, 3, 1).contiguous()
+        x = x + self.drop_path(self.s2(self.norm1(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x.permute(0, 3, 1, 2)
+
+
+@MODELS.register_module()
+class S2MLPv2(PyramidBackbone):
+    """S²-MLPv2 as a backbone for images of any size.
+
+    No weight depends on the size of the image; what split attention sees of it is kept on the
+    scale of ``img_size`` (:class:`~mmsmlp.layers.SplitAttention`).
+
+    Args:
+        arch: ``'small/7'``, ``'medium/7'`` or ``'small/14'`` (table 1 of the paper: two levels at
+            strides 7 and 14, or both at 14), ``'small/4'`` or ``'medium/4'`` (the four-level
+            pyramid that its authors leave to future work), or a dict of ``embed_dims``,
+            ``depths``, ``patch_sizes`` and ``mlp_ratio``.
+        img_size: Height and width in pixels (or one for both) of the image that sets the scale.
+        in_channels: Channels of the image.
+        out_indices: Stages to return, in this order, negative ones counting from the end; all if
+            not given.
+        shifts: Directions of each map of the S² component: the paper's two shifts, and none.
+        fusion: How the shifted maps become one, ``'split_attention'`` or ``'mean'``.
+        drop_path_rate: Rate of the last block.
+        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
+            k the stem and the first k stages.
+        with_cp: Whether blocks recompute their activations in the backward pass.
+        init_cfg: Initialisation, as mmengine has it; a truncated normal of 0.02 if not given.
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
+
+    Example:
+        >>> backbone = S2MLPv2("small/4")
+        >>> [tuple(y.shape) for y in backbone(torch.rand(2, 3, 97, 61))]
+        [(2, 64, 25, 16), (2, 128, 13, 8), (2, 320, 7, 4), (2, 512, 4, 2)]
+    """
+
+    variants = {
+        "small/7": dict(embed_dims=(192, 384), depths=(4, 14), patch_sizes=(7, 2), mlp_ratio=3),
+        "medium/7": dict(embed_dims=(256, 512), depths=(7, 17), patch_sizes=(7, 2), mlp_ratio=3),
+        "small/14": dict(embed_dims=(384, 384), depths=(4, 14), patch_sizes=(14, 1), mlp_ratio=3),
+        "small/4": dict(
+            embed_dims=(64, 128, 320, 512),
+            depths=(2, 3, 10, 3),
+            patch_sizes=(4, 2, 2, 2),
+            mlp_ratio=4,
+        ),
+        "medium/4": dict(
+            embed_dims=(64, 128, 320, 512),
+            depths=(3, 8, 27, 3),
+            patch_sizes=(4, 2, 2, 2),
+            mlp_ratio=4,
+        ),
+    }
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = "small/4",
+        img_size: int | tuple[int, int] = 224,
+        in_channels: int = 3,
+        out_indices: int | Sequence[int] | None = None,
+        shifts: Sequence[Sequence[Direction]] = (SS1, SS2, STAY),
+        fusion: str = "split_attention",
+        drop_path_rate: float = 0.1,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        arch = resolve_arch(
+            arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
+        )
+        if fusion not in ("split_attention", "mean"):
+            raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
+        num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
+        if out_indices is None:
+            out_indices = range(len(arch["depths"]))
+
+        def block(stage: int, drop_path: float) -> S2MLPv2Block:
+            channels = arch["embed_dims"][stage]
+            fuse = (
+                SplitAttention(channels, len(shifts), num_tokens[stage])
+                if fusion == "split_attention"
+                else Mean()
+            )
+            return S2MLPv2Block(channels, fuse, shifts, arch["mlp_ratio"], drop_path)
+
+        super().__init__(
+            block,
+            patch_embed=partial(PatchEmbed, bias=True),
+            output_norm=LayerNorm2d,
+            in_channels=in_channels,
+            embed_dims=arch["embed_dims"],
+            depths=arch["depths"],
+            patch_sizes=arch["patch_sizes"],
+            drop_path_rate=drop_path_rate,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            # Torch's own weights are so large that split attention, which is fed a sum over all
+            # tokens, would begin saturated and without a gradient.
+            init_cfg=init_cfg or dict(type="TruncNormal", layer=["Conv2d", "Linear"], std=0.02),
+        )

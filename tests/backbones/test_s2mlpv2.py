@@ -1,0 +1,125 @@
+"""S²-MLPv2 against the paper's equations, and its split attention away from the native size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmsmlp.backbones import S2MLPv2
+from mmsmlp.backbones.s2mlpv2 import S2Component
+from mmsmlp.layers import SS1, SS2, STAY, SplitAttention
+
+GOLDEN = Path(__file__).parents[1] / "data" / "s2mlpv2_component.npz"
+MINI = dict(embed_dims=(8, 16), depths=(2, 1), patch_sizes=(7, 2), mlp_ratio=3)
+
+
+def test_component_equals_the_equations() -> None:
+    with np.load(GOLDEN) as data:
+        golden = {key: torch.from_numpy(data[key]) for key in data.files}
+    x = golden["input"]
+    attention = SplitAttention(16, 3, num_tokens=x[0, 0].numel())
+    component = S2Component(16, attention, (SS1, SS2, STAY))
+    names = {"mlp1": "fc1", "reweight": "fusion", "mlp2": "fc2"}
+    weights = {}
+    for key, value in golden.items():
+        if key.startswith("w."):
+            part, rest = key.removeprefix("w.").split(".", 1)
+            weights[f"{names[part]}.{rest}"] = value
+    component.load_state_dict(weights)
+    y = component(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(y, golden["output"], atol=1e-5, rtol=0)
+
+
+def test_block_equals_its_formula() -> None:
+    torch.manual_seed(0)
+    block = S2MLPv2(MINI).stages[0].blocks[1].eval()
+    x = torch.randn(2, 8, 5, 13)
+    tokens = x.permute(0, 2, 3, 1)
+    tokens = tokens + block.s2(F.layer_norm(tokens, (8,)))
+    normed = F.layer_norm(tokens, (8,)).reshape(-1, 8)
+    tokens = tokens + torch.stack([block.mlp(token) for token in normed]).view_as(tokens)
+    torch.testing.assert_close(block(x), tokens.permute(0, 3, 1, 2))
+
+
+class Recorder(torch.nn.Module):
+    """Keeps the maps that it is given."""
+
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        self.seen = maps
+        return maps[0]
+
+
+def test_maps_are_taken_from_the_expansion_in_order() -> None:
+    """With multiples of the identity, each map is a shift of a multiple of the input."""
+    component = S2Component(4, (maps := Recorder()), (SS1, SS2, STAY))
+    factors = torch.tensor([1.0, 2.0, 3.0])
+    with torch.no_grad():
+        component.fc1.weight.copy_((factors[:, None, None] * torch.eye(4)).flatten(0, 1))
+        component.fc1.bias.zero_()
+    x = torch.arange(48.0).view(1, 4, 3, 4)
+    component(x.permute(0, 2, 3, 1))
+    right, down = x[:, 0, :, [0, 0, 1, 2]], x[:, 0, [0, 0, 1]]
+    assert torch.equal(maps.seen[0][:, 0], right)
+    assert torch.equal(maps.seen[1][:, 0], 2 * down)
+    assert torch.equal(maps.seen[2], 3 * x)
+
+
+def logits(network: S2MLPv2, x: torch.Tensor) -> list[torch.Tensor]:
+    """What the softmax of every block is fed."""
+    seen = []
+    hooks = [
+        module.register_forward_hook(lambda module, args, _: seen.append(module.logits(*args)))
+        for module in network.modules()
+        if isinstance(module, SplitAttention)
+    ]
+    with torch.no_grad():
+        network(x)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+@pytest.mark.parametrize("arch", ["small/4", "small/7"])
+def test_softmax_input_stays_on_its_scale_at_twice_the_size(arch: str) -> None:
+    """A plain sum is four times as large, which this test would see as four."""
+    torch.manual_seed(0)
+    network = S2MLPv2(arch).eval()
+    network.init_weights()
+    x = F.interpolate(torch.randn(1, 3, 8, 8), size=(224, 224), mode="bicubic")
+    native = logits(network, x)
+    twice = logits(network, F.interpolate(x, scale_factor=2, mode="bicubic"))
+    assert len(native) == sum(network.depths)
+    for a, b in zip(native, twice, strict=True):
+        assert 0.7 < b.std() / a.std() < 1.4
+
+
+def test_native_tokens_follow_the_image_size() -> None:
+    network = S2MLPv2(MINI, img_size=(50, 98))
+    assert [s.blocks[0].s2.fusion.num_tokens for s in network.stages] == [8 * 14, 4 * 7]
+
+
+def test_split_attention_is_not_saturated_at_the_start() -> None:
+    """Torch's own initialisation puts 98 to 100 % of the weight on one map, without a gradient."""
+    torch.manual_seed(0)
+    network = S2MLPv2("small/4").eval()
+    network.init_weights()
+    x = F.interpolate(torch.randn(1, 3, 8, 8), size=(224, 224), mode="bicubic")
+    top = [a.softmax(dim=1).amax(dim=1).mean() for a in logits(network, x)]
+    assert max(top) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(fusion="max"), "fusion must be 'split_attention' or 'mean', got 'max'"),
+        (dict(arch=dict(MINI, patch_sizes=(7,))), "as many embed_dims as depths as patch_sizes"),
+        (dict(arch="small"), r"arch must be one of \['medium/4', .*, got 'small'"),
+        (dict(img_size=(224, 0)), r"img_size must be at least 1 pixel, got \(224, 0\)"),
+        (dict(out_indices=2), "out_indices must be one or more of 0 to 1"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        S2MLPv2(**{"arch": MINI, **arguments})
