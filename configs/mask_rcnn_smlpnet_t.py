@@ -1,11 +1,6 @@
 """Mask R-CNN with FPN on sMLPNet-T, COCO 1x: 12 epochs, batch 16, 1333×800."""
 
-_base_ = [
-    "mmdet::_base_/models/mask-rcnn_r50_fpn.py",
-    "mmdet::_base_/datasets/coco_instance.py",
-    "mmdet::_base_/schedules/schedule_1x.py",
-    "mmdet::_base_/default_runtime.py",
-]
+_base_ = "_base_/mask_rcnn_coco_1x.py"
 
 model = dict(
     backbone=dict(
@@ -19,13 +14,3 @@ model = dict(
     ),
     neck=dict(in_channels=[80, 160, 320, 640]),
 )
-
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type="AdamW", lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
-)
-
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type="MultiStepLR", by_epoch=True, begin=0, end=12, milestones=[8, 11], gamma=0.1),
-]

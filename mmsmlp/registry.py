@@ -10,5 +10,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import Registry
 
-MODELS = Registry("model", parent=MMENGINE_MODELS, scope="mmsmlp", locations=["mmsmlp.backbones"])
+MODELS = Registry(
+    "model", parent=MMENGINE_MODELS, scope="mmsmlp", locations=["mmsmlp.backbones", "mmsmlp.necks"]
+)
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmsmlp", locations=["mmsmlp.hooks"])

@@ -1,0 +1,8 @@
+"""Mask R-CNN with FPN on S²-MLPv2-Small/4, COCO 1x: 12 epochs, batch 16, 1333×800."""
+
+_base_ = "_base_/mask_rcnn_coco_1x.py"
+
+model = dict(
+    backbone=dict(_delete_=True, type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1),
+    neck=dict(in_channels=[64, 128, 320, 512]),
+)
