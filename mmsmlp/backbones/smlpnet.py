@@ -27,6 +27,9 @@ class SMLPBlock(nn.Module):
         mlp_ratio: Expansion α of the channel MLP.
         drop_path: Rate at which a sample skips either residual branch.
         norm_cfg: Norm of the token mixing.
+        dwconv: Whether tokens are mixed locally.
+        smlp_cfg: Further arguments of the sMLP, see :class:`~mmsmlp.layers.SparseMLP`; tokens are
+            not mixed globally if it is None.
     """
 
     def __init__(
@@ -36,12 +39,17 @@ class SMLPBlock(nn.Module):
         mlp_ratio: float,
         drop_path: float,
         norm_cfg: dict,
+        dwconv: bool,
+        smlp_cfg: Mapping[str, Any] | None,
     ) -> None:
         super().__init__()
-        self.norm1 = build_norm_layer(norm_cfg, channels)[1]
-        self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-        self.norm2 = build_norm_layer(norm_cfg, channels)[1]
-        self.smlp = SparseMLP(channels, grid)
+        self.dwconv = self.smlp = None
+        if dwconv:
+            self.norm1 = build_norm_layer(norm_cfg, channels)[1]
+            self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        if smlp_cfg is not None:
+            self.norm2 = build_norm_layer(norm_cfg, channels)[1]
+            self.smlp = SparseMLP(channels, grid, **smlp_cfg)
         self.norm3 = nn.LayerNorm(channels)
         self.mlp = ChannelMLP(channels, mlp_ratio)
         self.act = nn.GELU()
@@ -49,8 +57,11 @@ class SMLPBlock(nn.Module):
 
     def token_mixing(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W): a local depthwise convolution, then the global sMLP."""
-        x = self.dwconv(self.act(self.norm1(x)))
-        return self.smlp(self.act(self.norm2(x)))
+        if self.dwconv is not None:
+            x = self.dwconv(self.act(self.norm1(x)))
+        if self.smlp is not None:
+            x = self.smlp(self.act(self.norm2(x)))
+        return x
 
     def channel_mixing(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), each token by itself."""
@@ -85,6 +96,9 @@ class SMLPNet(PyramidBackbone):
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
         norm_cfg: The batch norm of token mixing and outputs, e.g. ``dict(type='SyncBN')``.
+        local_stages: Stages with the depthwise convolution; all if not given.
+        global_stages: Stages with the sMLP; all if not given.
+        smlp_cfg: Further arguments of the sMLP, see :class:`~mmsmlp.layers.SparseMLP`.
         init_cfg: Initialisation, as mmengine has it.
 
     Raises:
@@ -119,17 +133,34 @@ class SMLPNet(PyramidBackbone):
         norm_eval: bool = False,
         with_cp: bool = False,
         norm_cfg: Mapping[str, Any] = dict(type="BN"),
+        local_stages: Sequence[int] | None = None,
+        global_stages: Sequence[int] | None = None,
+        smlp_cfg: Mapping[str, Any] = dict(),
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
         patch_sizes = [4] + [2] * (len(arch["depths"]) - 1)
         grids = native_grids(img_size, patch_sizes)
+        stages = range(len(arch["depths"]))
+        local_stages = stages if local_stages is None else local_stages
+        global_stages = stages if global_stages is None else global_stages
+        if {*local_stages, *global_stages} != set(stages):
+            raise ValueError(
+                f"local_stages and global_stages must together be all of 0 to {stages[-1]}, got "
+                f"{list(local_stages)} and {list(global_stages)}"
+            )
         if drop_path_rate is None:
             drop_path_rate = arch.get("drop_path_rate", 0.0)
 
         def block(stage: int, drop_path: float) -> SMLPBlock:
             return SMLPBlock(
-                arch["embed_dims"][stage], grids[stage], arch["mlp_ratio"], drop_path, norm_cfg
+                arch["embed_dims"][stage],
+                grids[stage],
+                arch["mlp_ratio"],
+                drop_path,
+                norm_cfg,
+                dwconv=stage in local_stages,
+                smlp_cfg=smlp_cfg if stage in global_stages else None,
             )
 
         super().__init__(

@@ -127,6 +127,26 @@ def test_block_equals_its_formula() -> None:
     torch.testing.assert_close(block(x), expected)
 
 
+def test_stages_may_mix_locally_or_globally_only() -> None:
+    """A pixel reaches its neighbours' blocks, or its row and column; nothing else."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 8, 16, 16)
+    other = x.clone()
+    other[:, :, 5, 9] += 1
+    near = torch.zeros(16, 16, dtype=torch.bool)
+    near[4:7, 8:11] = True
+    axes = torch.zeros(16, 16, dtype=torch.bool)
+    axes[5], axes[:, 9] = True, True
+    for arguments, expected in [
+        (dict(global_stages=()), near),
+        (dict(local_stages=()), axes),
+        (dict(global_stages=(1, 2, 3)), near),
+        (dict(local_stages=(1, 2, 3)), axes),
+    ]:
+        block = SMLPNet(MINI, img_size=64, **arguments).stages[0].blocks[0].eval()
+        assert torch.equal((block(x) != block(other)).any(dim=1)[0], expected)
+
+
 def test_norm_eval_keeps_statistics_but_learns_weights() -> None:
     network = SMLPNet(MINI, norm_eval=True).train()
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
@@ -163,6 +183,14 @@ def test_sync_batch_norm_serves_in_place_of_batch_norm() -> None:
         (dict(out_indices=(3, -1)), r"out_indices must name each stage once, got \(3, -1\)"),
         (dict(frozen_stages=5), r"frozen_stages must be in \[-1, 4\] .* got 5"),
         (dict(frozen_stages=-2), "frozen_stages must be in"),
+        (
+            dict(local_stages=(0, 1), global_stages=(1, 2)),
+            r"local_stages and global_stages must together be all of 0 to 3, got \[0, 1\] and",
+        ),
+        (
+            dict(smlp_cfg=dict(fusion="max")),
+            "fusion must be 'concat', 'sum' or 'weighted_sum', got",
+        ),
         (dict(frozen_stages=3, out_indices=(0, 1)), r"frozen_stages must be in \[-1, 2\]"),
     ],
 )

@@ -190,12 +190,12 @@ def test_resume_goes_on_and_a_finished_run_is_only_evaluated(
     assert (work_dir / "iter_4.pth").stat().st_mtime_ns == state
 
 
-def test_mini_changes_the_model_in_counts_only(train: Callable, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
+def test_mini_changes_the_model_in_counts_only(path: Path, train: Callable) -> None:
     """The full recipe, before and after: what differs is listed here."""
     from mmengine.config import Config
 
     pytest.importorskip("mmdet")
-    path = ROOT / "configs" / "mask_rcnn_smlpnet_t.py"
     full = Config.fromfile(path)
     mini = Config.fromfile(path)
     mmsmlp.mini.swap.use_mini(mini)
@@ -242,7 +242,8 @@ def test_a_misspelt_config_is_one_line_with_a_suggestion() -> None:
         timeout=120,
     )
     assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1].startswith(
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(
         "error: config 'configs/mask_rcnn_smlpnet_tt.py' does not exist; "
         "did you mean configs/mask_rcnn_smlpnet_t.py"
     )
