@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ class SplitAttention(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """K × (N, C, H, W) -> (N, C, H, W)."""
         weights = self.logits(maps).softmax(dim=1)[..., None, None].unbind(dim=1)
-        return sum(weight * x for weight, x in zip(weights, maps, strict=True))
+        return reduce(add, (weight * x for weight, x in zip(weights, maps, strict=True)))
 
     def extra_repr(self) -> str:
         return f"num_maps={self.num_maps}, num_tokens={self.num_tokens}"
