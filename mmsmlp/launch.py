@@ -62,7 +62,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     path = Path(args.config)
     if "::" not in args.config and not path.is_file():
-        neighbours = {str(other) for other in Path().glob("configs/**/*.py")}
+        neighbours = {str(other) for other in Path().glob("configs/*.py")}
         neighbours |= {str(other) for other in path.parent.glob("*.py")}
         close = get_close_matches(args.config, neighbours, n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""

@@ -101,6 +101,7 @@ def paint(
     light: Light,
     noise: Noise,
     contrast: float,
+    hue: float | None,
 ) -> np.ndarray:
     """Paint a thing in a random material.
 
@@ -112,6 +113,7 @@ def paint(
         noise: Noise that its texture is made of.
         contrast: Least difference of its colour from the canvas, in the channel that differs
             most, of 1.
+        hue: Of its colour, in degrees; None for any, dull ones included.
 
     Returns:
         Opacity of the thing in [0, 1], float32, shape (H, W).
@@ -130,7 +132,7 @@ def paint(
     turn = (1.5 - 0.5 * normals[..., 2]) / thing.extent
     u, v = (x - thing.centre[0]) * turn, (y - thing.centre[1]) * turn
 
-    first, second = _draw_colours(rng, canvas[window].mean((0, 1)), contrast)
+    first, second = _draw_colours(rng, canvas[window].mean((0, 1)), contrast, hue)
     share = texture(rng, noise, u, v, rng.uniform(2, 6))[..., None]
     albedo = first + (second - first) * share
     lit = np.maximum(normals @ np.float32(light.direction), 0)
@@ -143,10 +145,14 @@ def paint(
     return alpha
 
 
-def _draw_colours(rng: np.random.Generator, ground: np.ndarray, contrast: float) -> np.ndarray:
-    """Draw two colours, (2, 3), whatever the class; the first stands out from the ground."""
+def _draw_colours(
+    rng: np.random.Generator, ground: np.ndarray, contrast: float, hue: float | None
+) -> np.ndarray:
+    """Draw two colours, (2, 3); the first stands out from the ground and has the hue."""
     for _ in range(_TRIES):
         hsv = rng.uniform((0, 0.1, 0.3), (360, 0.9, 1), (1, 2, 3)).astype(np.float32)
+        if hue is not None:
+            hsv[0, 0] = hue % 360, rng.uniform(0.5, 0.95), rng.uniform(0.4, 1)
         first, second = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
         if np.abs(first - ground).max() > contrast:
             break

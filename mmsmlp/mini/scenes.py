@@ -29,13 +29,17 @@ class Framing:
 
 
 # What makes the set harder or easier.
-SCENE = Framing(extent=(0.24, 0.66), truncation=0.3)
+SCENE = Framing(extent=(0.34, 0.78), truncation=0.2)
 PORTRAIT = Framing(extent=(0.50, 0.90), truncation=0.1)
-OBJECTS = (2, 5)  # labelled objects per scene, fewest and most
-RODS = 2  # most unlabelled rods per scene
-STROKES = 14  # most strokes of litter and grass on the ground
-MIN_SHARE = 0.45  # of an object that other things must leave visible
-MIN_CONTRAST = 0.12  # between an object's colour and the ground's, in its most different channel
+OBJECTS = (2, 4)  # labelled objects per scene, fewest and most
+RODS = 1  # most unlabelled rods per scene
+STROKES = 10  # most strokes of litter and grass on the ground
+MIN_SHARE = 0.55  # of an object that other things must leave visible
+# What things are made of is no accident: most of a class have about the same hue (degrees).
+HUES = {"ball": 350, "box": 225, "cone": 180, "ring": 110, "star": 290}
+HUE_DEVIATION = 14
+ANY_COLOUR = 0.2  # share of objects of any colour at all
+MIN_CONTRAST = 0.2  # between an object's colour and the ground's, in its most different channel
 DEFOCUS = 0.7  # largest blur of the whole image, pixels
 NOISE = 0.025  # largest deviation of the sensor noise, of 1
 
@@ -59,9 +63,9 @@ class Scene:
 
 
 def draw_size(rng: np.random.Generator) -> tuple[int, int]:
-    """Draw a height and width in pixels: about 160 x 144 in area, landscape or portrait."""
-    area, aspect = rng.uniform(0.82, 1.18) * 160 * 144, rng.uniform(1.15, 1.5)
-    long, short = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+    """Draw a height and width in pixels: 160 x 128 or a little less, landscape or portrait."""
+    # Detectors pad to multiples of 32: a pixel more would cost another 32 rows or columns.
+    long, short = rng.integers(144, 161), rng.integers(112, 129)
     return (short, long) if rng.random() < 0.65 else (long, short)
 
 
@@ -110,7 +114,7 @@ def _render(
     coverage = [np.ones(shape, np.float32)]
     for thing in things:
         cast_shadow(canvas, thing, light)
-        alpha = paint(rng, canvas, thing, light, noise, MIN_CONTRAST)
+        alpha = paint(rng, canvas, thing, light, noise, MIN_CONTRAST, _draw_hue(rng, thing.label))
         for layer in coverage:
             layer *= 1 - alpha
         if thing.label is None:
@@ -143,6 +147,12 @@ def _arrange(
                 things = trial
                 break
     return things
+
+
+def _draw_hue(rng: np.random.Generator, label: int | None) -> float | None:
+    if label is None or rng.random() < ANY_COLOUR:
+        return None
+    return rng.normal(HUES[CLASSES[label]], HUE_DEVIATION)
 
 
 def _place(

@@ -88,14 +88,14 @@ def _profile(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
             height = rng.uniform(0.4, 1.0)
             return np.array([(0, -height), (1, -height), (1, height), (0, height)]), np.ones(4)
         case "cone":
-            height, tip = rng.uniform(0.85, 1.5), rng.uniform(0.0, 0.08)
+            height, tip = rng.uniform(0.8, 1.2), rng.uniform(0.05, 0.2)
             outline = [(0, -height), (tip, -height), (0.75, height), (0, height)]
             return np.array(outline), np.ones(36)
         case "ring":
-            turn, tube = np.linspace(0, 2 * pi, 13), rng.uniform(0.17, 0.32)
+            turn, tube = np.linspace(0, 2 * pi, 13), rng.uniform(0.26, 0.42)
             return np.stack([1 + tube * np.cos(turn), tube * np.sin(turn)], 1), np.ones(40)
         case "star":
-            thick, valley = rng.uniform(0.15, 0.35), rng.uniform(0.38, 0.52)
+            thick, valley = rng.uniform(0.15, 0.35), rng.uniform(0.48, 0.62)
             radii = np.tile([1.0, valley], rng.integers(5, 7))
             return np.array([(0, -thick), (1, 0), (0, thick)]), radii
         case "rod":

@@ -13,8 +13,8 @@ from .shapes import CLASSES, PALETTE
 
 TASKS = {"mmdet": "detection", "mmseg": "segmentation", "mmpretrain": "classification"}
 
-# Scenes hold about five objects on 160×144 pixels: full-size counts would only cost time.
-MAX_ROIS = 48
+# Scenes hold a few objects on 160×128 pixels: full-size counts would only cost time.
+MAX_ROIS = 32
 MAX_PROPOSALS = 200
 
 

@@ -2,7 +2,14 @@ import cv2
 import numpy as np
 import pytest
 
-from mmsmlp.mini.scenes import OBJECTS, draw_size, render_portrait, render_scene
+from mmsmlp.mini.scenes import (
+    HUE_DEVIATION,
+    HUES,
+    OBJECTS,
+    draw_size,
+    render_portrait,
+    render_scene,
+)
 from mmsmlp.mini.shapes import CLASSES, CLUTTER, PALETTE, make_solid
 from mmsmlp.mini.surfaces import Noise
 
@@ -66,12 +73,27 @@ def test_unknown_solid():
         make_solid("teapot", np.random.default_rng(0))
 
 
-def test_sizes_vary_about_160_by_144():
+def test_sizes_vary_and_fill_what_detectors_pad_to():
     sizes = np.array([draw_size(np.random.default_rng(seed)) for seed in range(300)])
-    assert sizes.prod(1).mean() == pytest.approx(160 * 144, rel=0.03)
-    assert sizes.min() >= 110 and sizes.max() <= 205
+    short, long = np.sort(sizes, axis=1).T
+    assert set(short) == set(range(112, 129))
+    assert set(long) == set(range(144, 161))
     landscape = np.mean(sizes[:, 1] > sizes[:, 0])
     assert 0.5 < landscape < 0.8
+
+
+def test_most_of_a_class_share_a_hue():
+    hues = {label: [] for label in range(len(CLASSES))}
+    for seed in range(60):
+        scene = render_scene(np.random.default_rng(seed))
+        hsv = cv2.cvtColor(scene.image, cv2.COLOR_RGB2HSV)
+        for number, label in enumerate(scene.labels, 1):
+            vivid = (scene.instances == number) & (hsv[..., 1] > 90)
+            if vivid.any():
+                hues[label].append(2.0 * np.median(hsv[..., 0][vivid]))
+    for label, name in enumerate(CLASSES):
+        off = np.abs((np.array(hues[label]) - HUES[name] + 180) % 360 - 180)
+        assert 0.5 < np.mean(off < 3 * HUE_DEVIATION) < 1, name
 
 
 def test_noise_has_no_seam_and_falls_with_frequency():

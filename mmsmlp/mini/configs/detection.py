@@ -51,7 +51,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + "annotations/instances_val.json")
 test_evaluator = val_evaluator
 
-max_iters = 280
+max_iters = 400
 train_cfg = dict(
     _delete_=True, type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters
 )
@@ -62,8 +62,9 @@ param_scheduler = [
 optim_wrapper = dict(optimizer=dict(lr=4e-4))
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(by_epoch=False, interval=70, max_keep_ckpts=1),
+    checkpoint=dict(by_epoch=False, interval=80, max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False, window_size=10)
+visualizer = dict(line_width=1)
 randomness = dict(seed=0)
 auto_scale_lr = dict(base_batch_size=4)
