@@ -1,11 +1,12 @@
 """What the launchers check before anything slow starts."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.launch import UsageError, check_data
+from mmsmlp.launch import UsageError, check_data, run
 
 
 def config(dataset: dict) -> Config:
@@ -34,3 +35,27 @@ def test_wrapped_data_sets_are_looked_into(tmp_path: Path) -> None:
 )
 def test_what_is_not_on_disk_is_not_checked(dataset: dict) -> None:
     check_data(config(dataset), "train", "val")
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+def test_what_a_user_can_mend_ends_in_one_line() -> None:
+    with pytest.raises(SystemExit, match=r"^error: no such thing$"):
+        run(raising(UsageError("no such thing")))
+
+
+def test_an_interrupted_tool_says_how_to_go_on(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(raising(KeyboardInterrupt()))
+    assert stop.value.code == 130
+    assert "--resume goes on from the last checkpoint" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(raising(ZeroDivisionError()))
