@@ -38,66 +38,41 @@ class PredictionSheetHook(Hook):
         self.filename = filename
         self._panels: list[np.ndarray] = []
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Start a new sheet."""
+    # mmengine's hooks for validation and test call these with the mode.
+
+    @master_only
+    def _before_epoch(self, runner: Runner, mode: str = "train") -> None:
         self._panels.clear()
 
-    before_test_epoch = before_val_epoch
-
-    def after_val_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
-    ) -> None:
-        """Draw the images of this batch that belong on the sheet."""
-        self._collect(runner, len(runner.val_dataloader), batch_idx, outputs)
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
-    ) -> None:
-        """Draw the images of this batch that belong on the sheet."""
-        self._collect(runner, len(runner.test_dataloader), batch_idx, outputs)
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the sheet."""
-        self._write(runner)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Write the sheet."""
-        self._write(runner)
-
     @master_only
-    def _collect(
+    def _after_iter(
         self,
         runner: Runner,
-        num_batches: int,
         batch_idx: int,
-        outputs: Sequence[BaseDataElement] | None,
+        data_batch: Any = None,
+        outputs: Sequence[BaseDataElement] | dict | None = None,
+        mode: str = "train",
     ) -> None:
+        if mode == "train":
+            return
         # Image i is of batch i · num_batches / num_images, rounded down.
+        num_batches = len(getattr(runner, f"{mode}_dataloader"))
         batches = [i * num_batches // self.num_images for i in range(self.num_images)]
         wanted = batches.count(batch_idx)
-        self._panels.extend(_draw(runner, sample) for sample in (outputs or [])[:wanted])
+        self._panels.extend(_draw(runner, sample) for sample in outputs[:wanted])
 
     @master_only
-    def _write(self, runner: Runner) -> None:
-        panels = self._panels
-        if not panels:
+    def _after_epoch(self, runner: Runner, mode: str = "train") -> None:
+        if mode == "train" or not self._panels:
             return
         columns = 2
-        rows = ceil(len(panels) / columns)
-        aspect = np.mean([panel.shape[0] / panel.shape[1] for panel in panels])
+        rows = ceil(len(self._panels) / columns)
+        aspect = np.mean([panel.shape[0] / panel.shape[1] for panel in self._panels])
         figure = Figure(figsize=(8 * columns, 8 * aspect * rows), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
-        for axes, panel in zip(grid.flat, panels, strict=False):
+        for axes, panel in zip(grid.flat, self._panels, strict=False):
             axes.imshow(panel, interpolation="nearest")
         figure.suptitle("left: ground truth, right: prediction")
         figure.savefig(Path(runner.work_dir) / self.filename, dpi=80)

@@ -1,5 +1,7 @@
 """Mini data and a schedule of minutes for segmentors; see `mmsmlp.mini.swap.use_mini`."""
 
+_base_ = "iterations.py"
+
 data_root = "data/mini/"
 crop_size = (128, 128)
 
@@ -41,20 +43,3 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 model = dict(data_preprocessor=dict(size=crop_size))
-
-max_iters = 300
-train_cfg = dict(
-    _delete_=True, type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters
-)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=30, end=max_iters, eta_min_ratio=0.01),
-]
-optim_wrapper = dict(optimizer=dict(lr=4e-4))
-default_hooks = dict(
-    logger=dict(interval=10),
-    checkpoint=dict(by_epoch=False, interval=75, max_keep_ckpts=1),
-)
-log_processor = dict(by_epoch=False, window_size=10)
-randomness = dict(seed=0)
-auto_scale_lr = dict(base_batch_size=4)
