@@ -9,7 +9,7 @@ model = dict(
         arch="tiny",
         img_size=224,
         drop_path_rate=0.2,
-        # Norms keep learning: their statistics are those of 224×224 and are wrong at 1333×800.
+        # Norms keep learning: statistics of 224×224 need not hold at 1333×800.
         norm_cfg=dict(type="SyncBN", requires_grad=True),
     ),
     neck=dict(in_channels=[80, 160, 320, 640]),

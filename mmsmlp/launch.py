@@ -50,7 +50,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         default="none",
         help="how several processes were started",
     )
-    # torchrun sets LOCAL_RANK; the older torch.distributed.launch passes this instead.
+    # torch.distributed.launch passes this beside LOCAL_RANK, which is what mmengine reads.
     parser.add_argument("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)
     return parser
 
@@ -59,7 +59,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and put in what the arguments of :func:`base_parser` say.
 
     Raises:
-        UsageError: If there is no such config.
+        UsageError: If there is no such config, or the mini data set cannot take its place.
     """
     path = Path(args.config)
     if "::" not in args.config and not path.is_file():
@@ -74,7 +74,10 @@ def load_config(args: argparse.Namespace) -> Config:
         raise UsageError(f"config {args.config!r} cannot be read: {error}") from error
     name = Path(args.config.rpartition("::")[2]).stem
     if args.mini:
-        use_mini(cfg)
+        try:
+            use_mini(cfg)
+        except (ValueError, FileExistsError) as error:
+            raise UsageError(f"--mini: {error}") from error
         name += "_mini"
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
     cfg.launcher = args.launcher
@@ -122,6 +125,16 @@ def _paths_of(dataset: Any) -> Iterator[str]:
                 yield os.path.join(root, part)
         for wrapped in ("dataset", "datasets"):
             yield from _paths_of(dataset.get(wrapped))
+
+
+def check_checkpoint(path: str) -> None:
+    """Make sure that a checkpoint is there.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    if "://" not in path and not os.path.isfile(path):
+        raise UsageError(f"checkpoint {path!r} does not exist")
 
 
 def finished_checkpoint(cfg: Config) -> str | None:

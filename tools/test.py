@@ -1,13 +1,12 @@
 """Test a checkpoint of any detector, segmentor or classifier that a config describes."""
 
-from pathlib import Path
-
 from mmengine.evaluator import DumpResults
 
 from mmsmlp.launch import (
     UsageError,
     base_parser,
     build_runner,
+    check_checkpoint,
     check_data,
     load_config,
     report,
@@ -21,8 +20,7 @@ def main() -> None:
     parser.add_argument("--out", help="also dump the predictions into this .pkl file")
     args = parser.parse_args()
     cfg = load_config(args)
-    if "://" not in args.checkpoint and not Path(args.checkpoint).is_file():
-        raise UsageError(f"checkpoint {args.checkpoint!r} does not exist")
+    check_checkpoint(args.checkpoint)
     if args.out and not args.out.endswith((".pkl", ".pickle")):
         raise UsageError(f"--out must end in .pkl or .pickle, got {args.out!r}")
     cfg.load_from = args.checkpoint

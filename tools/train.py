@@ -6,6 +6,7 @@ from mmsmlp.launch import (
     UsageError,
     base_parser,
     build_runner,
+    check_checkpoint,
     check_data,
     finished_checkpoint,
     load_config,
@@ -43,6 +44,8 @@ def main() -> None:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
+        if cfg.load_from:
+            check_checkpoint(cfg.load_from)
     check_data(cfg, "train", "val")
 
     if args.resume and (finished := finished_checkpoint(cfg)):

@@ -74,7 +74,7 @@ class PredictionSheetHook(Hook):
             axes.axis("off")
         for axes, panel in zip(grid.flat, self._panels, strict=False):
             axes.imshow(panel, interpolation="nearest")
-        figure.suptitle("left: ground truth, right: prediction")
+        figure.suptitle("ground truth, then prediction")
         figure.savefig(Path(runner.work_dir) / self.filename, dpi=80)
 
 

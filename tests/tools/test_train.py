@@ -257,6 +257,19 @@ def test_mixed_precision_without_a_gpu_is_refused(train: Callable, tmp_path: Pat
         train(config, "--mini", "--amp")
 
 
+def test_a_missing_checkpoint_to_resume_from_is_named(train: Callable, tmp_path: Path) -> None:
+    config = write_config(tmp_path, "segmentation")
+    with pytest.raises(UsageError, match=r"checkpoint 'nowhere\.pth' does not exist"):
+        train(config, "--mini", "--resume", "nowhere.pth")
+
+
+def test_mini_without_a_known_scope_is_refused(train: Callable, tmp_path: Path) -> None:
+    config = tmp_path / "scopeless.py"
+    config.write_text("model = dict()")
+    with pytest.raises(UsageError, match="--mini: default_scope must be one of"):
+        train(config, "--mini")
+
+
 def test_a_missing_checkpoint_is_named(train: Callable, tmp_path: Path) -> None:
     config = write_config(tmp_path, "segmentation")
     with pytest.raises(UsageError, match=r"checkpoint 'nowhere\.pth' does not exist"):
