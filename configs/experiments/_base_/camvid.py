@@ -1,0 +1,131 @@
+"""CamVid at 480×360, 11 classes, 300 iterations of 8 crops of 224×224, an MLP head."""
+
+_base_ = "mmseg::_base_/default_runtime.py"
+
+dataset_type = "BaseSegDataset"
+data_root = "data/camvid/"
+metainfo = dict(
+    classes=(
+        "Sky",
+        "Building",
+        "Pole",
+        "Road",
+        "Pavement",
+        "Tree",
+        "SignSymbol",
+        "Fence",
+        "Car",
+        "Pedestrian",
+        "Bicyclist",
+    ),
+    palette=[
+        [128, 128, 128],
+        [128, 0, 0],
+        [192, 192, 128],
+        [128, 64, 128],
+        [60, 40, 222],
+        [128, 128, 0],
+        [192, 128, 128],
+        [64, 64, 128],
+        [64, 0, 128],
+        [64, 64, 0],
+        [0, 128, 192],
+    ],
+)
+# Void.
+ignore_index = 11
+crop_size = (224, 224)
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        metainfo=metainfo,
+        data_prefix=dict(img_path="images/train", seg_map_path="annotations/train"),
+        pipeline=[
+            dict(type="LoadImageFromFile"),
+            dict(type="LoadAnnotations"),
+            dict(type="RandomResize", scale=(480, 360), ratio_range=(0.75, 1.5), keep_ratio=True),
+            dict(
+                type="RandomCrop",
+                crop_size=crop_size,
+                cat_max_ratio=0.75,
+                ignore_index=ignore_index,
+            ),
+            dict(type="RandomFlip", prob=0.5),
+            dict(type="PackSegInputs"),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        metainfo=metainfo,
+        data_prefix=dict(img_path="images/test", seg_map_path="annotations/test"),
+        pipeline=[
+            dict(type="LoadImageFromFile"),
+            dict(type="LoadAnnotations"),
+            dict(type="PackSegInputs"),
+        ],
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"], ignore_index=ignore_index)
+test_evaluator = val_evaluator
+
+model = dict(
+    type="EncoderDecoder",
+    data_preprocessor=dict(
+        type="SegDataPreProcessor",
+        mean=[125.3, 123.0, 113.9],
+        std=[63.0, 62.1, 66.7],
+        bgr_to_rgb=True,
+        size=crop_size,
+        pad_val=0,
+        seg_pad_val=ignore_index,
+    ),
+    backbone=dict(out_indices=(1, 2, 3)),
+    decode_head=dict(
+        type="SegformerHead",
+        in_channels=[48, 96, 192],
+        in_index=[0, 1, 2],
+        channels=64,
+        num_classes=11,
+        ignore_index=ignore_index,
+        norm_cfg=dict(type="BN"),
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode="whole"),
+)
+
+max_iters = 300
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=30),
+    dict(type="PolyLR", power=0.9, eta_min=0.0, by_epoch=False, begin=30, end=max_iters),
+]
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=False),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+)
+auto_scale_lr = dict(base_batch_size=8)

@@ -1,0 +1,5 @@
+"""A narrow ResNet-18 on CamVid."""
+
+_base_ = ["_base_/camvid.py", "_base_/resnet18.py"]
+
+model = dict(decode_head=dict(in_channels=[40, 80, 160]))

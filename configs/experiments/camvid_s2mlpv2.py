@@ -1,0 +1,3 @@
+"""A small S²-MLPv2 on CamVid."""
+
+_base_ = ["_base_/camvid.py", "_base_/s2mlpv2.py"]

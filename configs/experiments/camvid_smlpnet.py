@@ -1,0 +1,3 @@
+"""A small sMLPNet on CamVid; its axial maps are those of 32×32 images."""
+
+_base_ = ["_base_/camvid.py", "_base_/smlpnet.py"]

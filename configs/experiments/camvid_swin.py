@@ -1,0 +1,3 @@
+"""A small Swin Transformer on CamVid."""
+
+_base_ = ["_base_/camvid.py", "_base_/swin.py"]

@@ -1,0 +1,5 @@
+"""A small Swin Transformer on CIFAR-10."""
+
+_base_ = ["_base_/cifar10.py", "_base_/swin.py"]
+
+model = dict(backbone=dict(out_indices=(3,)), head=dict(in_channels=192))

@@ -1,0 +1,44 @@
+"""Repeat an experiment of the documentation; started again, it goes on where it stopped."""
+
+import argparse
+from pathlib import Path
+
+from experiments import transfer
+from experiments.jobs import JobFailed, is_done, run_jobs
+
+from mmsmlp.launch import UsageError, run
+
+EXPERIMENTS = dict(transfer=transfer)
+DATA = ("data/cifar10", "data/camvid")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=EXPERIMENTS)
+    parser.add_argument("--work-dir", help="where to write (default: work_dirs/<name>)")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="how many trainings run side by side (default: 2)"
+    )
+    parser.add_argument("--list", action="store_true", help="say what is done and what is not")
+    args = parser.parse_args()
+    if args.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, got {args.jobs}")
+    experiment = EXPERIMENTS[args.name]
+    root = Path(args.work_dir or f"work_dirs/{args.name}")
+    jobs = list(experiment.jobs(root))
+    if args.list:
+        for job in jobs:
+            print("done   " if is_done(job, root) else "to do  ", job.name)
+        return
+    for path in DATA:
+        if not Path(path).is_dir():
+            raise UsageError(f"there is no {path} (looked in {Path.cwd()}); see docs/transfer.md")
+    try:
+        run_jobs(jobs, root, args.jobs)
+    except JobFailed as error:
+        raise UsageError(str(error)) from error
+    print(experiment.report(root, Path("docs")))
+
+
+if __name__ == "__main__":
+    run(main)

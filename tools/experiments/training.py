@@ -1,0 +1,48 @@
+"""Trainings as jobs, and what they measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .jobs import Job
+
+
+def train_job(
+    name: str, config: str, root: Path, needs: tuple[str, ...] = (), **options: Any
+) -> Job:
+    """Training of a config of `configs/experiments`, which goes on where it stopped.
+
+    Args:
+        name: Of the job.
+        config: Name of the config.
+        root: The experiment's folder.
+        needs: Names of the jobs that must be finished before.
+        options: What `--cfg-options` gets, with `__` for the dots of a key.
+    """
+    settings = [f"{key.replace('__', '.')}={value}" for key, value in options.items()]
+    return Job(
+        name,
+        (
+            "tools/train.py",
+            f"configs/experiments/{config}.py",
+            "--resume",
+            "--work-dir",
+            str(root / name),
+            "--cfg-options",
+            *settings,
+        ),
+        needs,
+    )
+
+
+def last_metric(folder: Path, metric: str) -> float:
+    """The newest value of a metric in the logs of a training."""
+    values = [
+        record[metric]
+        for log in sorted(folder.glob("*/vis_data/scalars.json"))
+        for record in map(json.loads, log.read_text().splitlines())
+        if metric in record
+    ]
+    return values[-1]

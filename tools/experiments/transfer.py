@@ -1,0 +1,102 @@
+"""CIFAR-10 to CamVid: what pretraining brings to small networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, stdev
+
+import matplotlib.pyplot as plt
+
+from .jobs import Job
+from .training import last_metric, train_job
+
+NETWORKS = {
+    "smlpnet": "sMLPNet",
+    "s2mlpv2": "S²-MLPv2",
+    "resnet18": "ResNet-18",
+    "swin": "Swin",
+}
+STARTS = ("scratch", "pretrained")
+SEEDS = (0, 1, 2)
+
+
+def jobs(root: Path) -> Iterator[Job]:
+    """One pretraining per network, then CamVid from both starts with every seed."""
+    for network in NETWORKS:
+        yield train_job(f"cifar10/{network}", f"cifar10_{network}", root, randomness__seed=SEEDS[0])
+    for seed in SEEDS:
+        for network in NETWORKS:
+            yield train_job(
+                f"camvid/{network}/scratch/{seed}",
+                f"camvid_{network}",
+                root,
+                randomness__seed=seed,
+            )
+            yield train_job(
+                f"camvid/{network}/pretrained/{seed}",
+                f"camvid_{network}",
+                root,
+                needs=(f"cifar10/{network}",),
+                randomness__seed=seed,
+                model__backbone__init_cfg__type="Pretrained",
+                model__backbone__init_cfg__checkpoint=root / f"cifar10/{network}/epoch_8.pth",
+                model__backbone__init_cfg__prefix="backbone.",
+            )
+
+
+def results(root: Path) -> dict:
+    """Top-1 by network, mIoU by network, start and seed, both in percent."""
+    return {
+        network: dict(
+            top1=last_metric(root / f"cifar10/{network}", "accuracy/top1"),
+            **{
+                start: [
+                    last_metric(root / f"camvid/{network}/{start}/{seed}", "mIoU") for seed in SEEDS
+                ]
+                for start in STARTS
+            },
+        )
+        for network in NETWORKS
+    }
+
+
+def table(figures: dict) -> str:
+    """The figures in Markdown."""
+    lines = [
+        "| network | CIFAR-10 top-1 | CamVid mIoU, from scratch | CamVid mIoU, pretrained | gain |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for network, title in NETWORKS.items():
+        row = figures[network]
+        scratch, pretrained = (f"{mean(row[s]):.1f} ± {stdev(row[s]):.1f}" for s in STARTS)
+        gain = mean(row["pretrained"]) - mean(row["scratch"])
+        lines.append(f"| {title} | {row['top1']:.1f} | {scratch} | {pretrained} | {gain:+.1f} |")
+    return "\n".join(lines)
+
+
+def figure(figures: dict, path: Path) -> None:
+    """Every CamVid run as a dot, by network and start."""
+    fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    for start, marker, colour in zip(STARTS, "os", ("0.55", "tab:blue"), strict=True):
+        for position, network in enumerate(NETWORKS):
+            values = figures[network][start]
+            label = f"{start}, one run" if position == 0 else None
+            ax.scatter([position] * len(values), values, marker=marker, color=colour, label=label)
+            ax.hlines(mean(values), position - 0.2, position + 0.2, color=colour)
+    ax.set_xticks(range(len(NETWORKS)), NETWORKS.values())
+    ax.set_ylabel("CamVid test mIoU (%)")
+    ax.grid(axis="y", alpha=0.3)
+    ax.legend()
+    fig.savefig(path, dpi=150)
+    plt.close(fig)
+
+
+def report(root: Path, docs: Path) -> str:
+    """Write figures and picture into the documentation; returns the table."""
+    figures = results(root)
+    (docs / "experiments").mkdir(exist_ok=True)
+    (docs / "experiments/transfer.json").write_text(json.dumps(figures, indent=1) + "\n")
+    figure(figures, docs / "images/transfer.png")
+    return table(figures)
