@@ -1,6 +1,6 @@
 """CamVid at 480×360, 11 classes, 300 iterations of 8 crops of 224×224, an MLP head."""
 
-_base_ = "mmseg::_base_/default_runtime.py"
+default_scope = "mmseg"
 
 dataset_type = "BaseSegDataset"
 data_root = "data/camvid/"
