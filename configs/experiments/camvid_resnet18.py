@@ -2,4 +2,4 @@
 
 _base_ = ["_base_/camvid.py", "_base_/resnet18.py"]
 
-model = dict(decode_head=dict(in_channels=[40, 80, 160]))
+model = dict(backbone=_base_.backbone, decode_head=dict(in_channels=[40, 80, 160]))

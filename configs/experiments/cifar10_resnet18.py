@@ -2,4 +2,4 @@
 
 _base_ = ["_base_/cifar10.py", "_base_/resnet18.py"]
 
-model = dict(backbone=dict(out_indices=(3,)), head=dict(in_channels=160))
+model = dict(backbone=dict(out_indices=(3,), **_base_.backbone), head=dict(in_channels=160))

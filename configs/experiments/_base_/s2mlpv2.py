@@ -1,15 +1,13 @@
 """S²-MLPv2 of 1M parameters, strides 2, 4, 8, 16."""
 
-model = dict(
-    backbone=dict(
-        type="mmsmlp.S2MLPv2",
-        arch=dict(
-            embed_dims=(24, 48, 96, 192),
-            depths=(1, 2, 4, 1),
-            patch_sizes=(2, 2, 2, 2),
-            mlp_ratio=3,
-        ),
-        img_size=32,
-        drop_path_rate=0.0,
-    )
+backbone = dict(
+    type="mmsmlp.S2MLPv2",
+    arch=dict(
+        embed_dims=(24, 48, 96, 192),
+        depths=(1, 2, 4, 1),
+        patch_sizes=(2, 2, 2, 2),
+        mlp_ratio=3,
+    ),
+    img_size=32,
+    drop_path_rate=0.0,
 )
