@@ -144,7 +144,9 @@ class PyramidBackbone(BaseModule):
         for i, stage in enumerate(self.stages):
             x = stage(x, self.with_cp)
             if i in self.out_indices:
-                outputs[i] = getattr(self, f"norm{i}")(x)
+                # RoIAlign of mmcv takes any memory for contiguous, and computes nonsense from a map
+                # with channels last.
+                outputs[i] = getattr(self, f"norm{i}")(x).contiguous()
         return tuple(outputs[i] for i in self.out_indices)
 
     def train(self, mode: bool = True) -> PyramidBackbone:

@@ -152,4 +152,5 @@ class SimpleFeaturePyramid(BaseModule):
         outputs = [level(inputs[i]) for i, level in zip(self.sources, self.levels, strict=True)]
         while len(outputs) < self.num_outs:
             outputs.append(outputs[-1][..., ::2, ::2])
-        return tuple(outputs)
+        # RoIAlign of mmcv takes any memory for contiguous.
+        return tuple(y.contiguous() for y in outputs)

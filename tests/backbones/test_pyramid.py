@@ -70,6 +70,14 @@ def test_any_size_runs_forward_and_backward(build, size: tuple[int, int]) -> Non
         assert size == (1, 1) or parameter.grad.any(), name
 
 
+@pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_outputs_are_contiguous(build, memory_format: torch.memory_format) -> None:
+    """Else RoIAlign of mmcv silently computes something else."""
+    image = torch.randn(2, 3, 97, 61).contiguous(memory_format=memory_format)
+    assert all(y.is_contiguous() for y in build()(image))
+
+
 def test_a_single_image_of_one_pixel(build) -> None:
     outputs = build().eval()(torch.randn(1, 3, 1, 1))
     assert all(y.shape[2:] == (1, 1) and y.isfinite().all() for y in outputs)

@@ -36,6 +36,13 @@ def test_any_size_gives_the_strides_and_gradients_everywhere(
     assert all(x.grad.any() for x in inputs) or size == (1, 1)
 
 
+def test_outputs_are_contiguous() -> None:
+    """Else RoIAlign of mmcv silently computes something else."""
+    neck = SimpleFeaturePyramid([8], [16], out_channels=6, num_outs=6)
+    image = torch.randn(2, 8, 14, 9).contiguous(memory_format=torch.channels_last)
+    assert all(y.is_contiguous() for y in neck([image]))
+
+
 @pytest.mark.parametrize(("stride", "target"), [(14, 16), (7, 8), (13, 16), (11, 8), (20, 16)])
 @pytest.mark.parametrize("length", [3, 8, 13, 29])
 def test_rescaling_keeps_tokens_in_their_places(stride: int, target: int, length: int) -> None:
