@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
-from mmsmlp.layers import ChannelMLP, SparseMLP
+from mmsmlp.layers import AXIAL_MODES, AxialMixing, ChannelMLP, SparseMLP
 from mmsmlp.registry import MODELS
 
 from .pyramid import PyramidBackbone, native_grids, resolve_arch
@@ -85,7 +86,8 @@ class SMLPNet(PyramidBackbone):
 
     Args:
         arch: ``'tiny'``, ``'small'`` or ``'base'`` (table 1 of the paper), or a dict of
-            ``embed_dims``, ``depths``, ``mlp_ratio`` and optionally ``drop_path_rate``.
+            ``embed_dims``, ``depths``, ``mlp_ratio`` and optionally ``patch_sizes`` (4, then 2s)
+            and ``drop_path_rate``.
         img_size: Height and width in pixels (or one for both) of the image whose axial maps the
             network holds.
         in_channels: Channels of the image.
@@ -99,6 +101,8 @@ class SMLPNet(PyramidBackbone):
         local_stages: Stages with the depthwise convolution; all if not given.
         global_stages: Stages with the sMLP; all if not given.
         smlp_cfg: Further arguments of the sMLP, see :class:`~mmsmlp.layers.SparseMLP`.
+        axial_mode: What the axial maps do away from ``img_size``: ``'resample'``, ``'window'`` or
+            ``'relative'``, see :class:`~mmsmlp.layers.AxialMixing`. May be changed at any time.
         init_cfg: Initialisation, as mmengine has it.
 
     Raises:
@@ -112,13 +116,25 @@ class SMLPNet(PyramidBackbone):
 
     variants = {
         "tiny": dict(
-            embed_dims=(80, 160, 320, 640), depths=(2, 8, 14, 2), mlp_ratio=3, drop_path_rate=0.0
+            embed_dims=(80, 160, 320, 640),
+            depths=(2, 8, 14, 2),
+            patch_sizes=(4, 2, 2, 2),
+            mlp_ratio=3,
+            drop_path_rate=0.0,
         ),
         "small": dict(
-            embed_dims=(96, 192, 384, 768), depths=(2, 10, 24, 2), mlp_ratio=3, drop_path_rate=0.2
+            embed_dims=(96, 192, 384, 768),
+            depths=(2, 10, 24, 2),
+            patch_sizes=(4, 2, 2, 2),
+            mlp_ratio=3,
+            drop_path_rate=0.2,
         ),
         "base": dict(
-            embed_dims=(112, 224, 448, 896), depths=(2, 10, 24, 2), mlp_ratio=3, drop_path_rate=0.3
+            embed_dims=(112, 224, 448, 896),
+            depths=(2, 10, 24, 2),
+            patch_sizes=(4, 2, 2, 2),
+            mlp_ratio=3,
+            drop_path_rate=0.3,
         ),
     }
 
@@ -136,10 +152,11 @@ class SMLPNet(PyramidBackbone):
         local_stages: Sequence[int] | None = None,
         global_stages: Sequence[int] | None = None,
         smlp_cfg: Mapping[str, Any] = dict(),
+        axial_mode: str = "resample",
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
-        patch_sizes = [4] + [2] * (len(arch["depths"]) - 1)
+        patch_sizes = arch.get("patch_sizes", [4] + [2] * (len(arch["depths"]) - 1))
         grids = native_grids(img_size, patch_sizes)
         stages = range(len(arch["depths"]))
         local_stages = stages if local_stages is None else local_stages
@@ -149,6 +166,8 @@ class SMLPNet(PyramidBackbone):
                 f"local_stages and global_stages must together be all of 0 to {stages[-1]}, got "
                 f"{list(local_stages)} and {list(global_stages)}"
             )
+        # Swin's way of letting windows exchange something: every other block shifts them.
+        shifts = [cycle((False, True)) for _ in stages]
         if drop_path_rate is None:
             drop_path_rate = arch.get("drop_path_rate", 0.0)
 
@@ -160,7 +179,9 @@ class SMLPNet(PyramidBackbone):
                 drop_path,
                 norm_cfg,
                 dwconv=stage in local_stages,
-                smlp_cfg=smlp_cfg if stage in global_stages else None,
+                smlp_cfg=(
+                    dict(smlp_cfg, shifted=next(shifts[stage])) if stage in global_stages else None
+                ),
             )
 
         super().__init__(
@@ -177,3 +198,18 @@ class SMLPNet(PyramidBackbone):
             with_cp=with_cp,
             init_cfg=init_cfg,
         )
+        self.axial_mode = axial_mode
+
+    @property
+    def axial_mode(self) -> str:
+        """What the axial maps do away from the native size; setting it touches no weight."""
+        return self._axial_mode
+
+    @axial_mode.setter
+    def axial_mode(self, mode: str) -> None:
+        if mode not in AXIAL_MODES:
+            raise ValueError(f"axial_mode must be one of {AXIAL_MODES}, got {mode!r}")
+        self._axial_mode = mode
+        for module in self.modules():
+            if isinstance(module, AxialMixing):
+                module.mode = mode

@@ -1,16 +1,19 @@
 """Building blocks in plain torch."""
 
-from .axial import AxialMixing, resampling_matrix
+from .axial import AXIAL_MODES, AxialMixing
+from .axis_linear import axis_linear
 from .checkpoint import checkpoint
 from .fusion import ConcatFusion, Mean, Sum, WeightedSum
 from .mlp import ChannelMLP
 from .norm import LayerNorm2d
 from .patch_embed import PatchEmbed
+from .resampling import resampling_matrix
 from .shift import SS1, SS2, STAY, Direction, spatial_shift
 from .smlp import SparseMLP
 from .split_attention import SplitAttention
 
 __all__ = [
+    "AXIAL_MODES",
     "SS1",
     "SS2",
     "STAY",
@@ -25,6 +28,7 @@ __all__ = [
     "SplitAttention",
     "Sum",
     "WeightedSum",
+    "axis_linear",
     "checkpoint",
     "resampling_matrix",
     "spatial_shift",

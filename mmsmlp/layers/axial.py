@@ -8,72 +8,53 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .axis_linear import axis_linear
+from .resampling import resampling_like
 
-def resampling_matrix(
-    source: int,
-    target: int,
-    dtype: torch.dtype | None = None,
-    device: torch.device | None = None,
-) -> Tensor:
-    """Linear resampling of a line of samples, as a matrix.
-
-    Samples sit at half-pixel centres; going down, the kernel widens with the ratio (anti-aliasing).
-    Every row sums to one, and equal lengths give the identity.
-
-    Args:
-        source: Number of samples to read.
-        target: Number of samples to make.
-        dtype: Of the result.
-        device: Of the result.
-
-    Returns:
-        ``(target, source)``; ``matrix @ line`` resamples a line.
-    """
-    # Built in at least float32: resizing the identity in half precision costs digits for nothing.
-    build_dtype = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
-    identity = torch.eye(source, dtype=build_dtype, device=device)
-    matrix = F.interpolate(
-        identity[None, None],
-        size=(target, source),
-        mode="bilinear",
-        align_corners=False,
-        antialias=True,
-    )
-    return matrix[0, 0].to(dtype)
-
-
-def _axial_linear(x: Tensor, weight: Tensor, bias: Tensor | None, dim: int) -> Tensor:
-    """Map every line of ``x`` along ``dim`` (-1 or -2) by ``weight`` (L_out, L_in)."""
-    if dim == -1:
-        return F.linear(x, weight, bias)
-    y = torch.matmul(weight, x)
-    return y if bias is None else y + bias[:, None]
+AXIAL_MODES = ("resample", "window", "relative")
 
 
 class AxialMixing(nn.Module):
     r"""A linear map along the width or the height, shared by all lines and channels.
 
     It is the mixing of one branch of sMLP (arXiv 2109.05422, section 3.2), :math:`y = Wx + b` with
-    :math:`W` of the native length :math:`L`. At another length :math:`L'` the line is resampled to
-    the native one, mixed there and resampled back, :math:`y = U(W(Dx) + b)`; at :math:`L' = L` both
-    resamplings are the identity and the map is the paper's.
+    :math:`W` of the native length :math:`L`. What it is at another length :math:`L'` is up to the
+    mode, which may be changed at any time:
+
+    - ``'resample'``: :math:`y = U(W(Dx) + b)`, with the line resampled to the native length and
+      back (:func:`~mmsmlp.layers.resampling_matrix`). It reaches all of the line.
+    - ``'window'``: the line is cut into windows of length :math:`L` that share :math:`W`, the last
+      one completed by zeros.
+    - ``'relative'``: what a token takes from another depends on their offset alone and is the mean
+      of that diagonal of :math:`W`, zero beyond :math:`\pm(L - 1)`; its bias is the mean of
+      :math:`b`.
+
+    A state dict of another native length is resized as ``'resample'`` does it:
+    :math:`W \to UWD, b \to Ub`.
 
     Args:
         length: Native length L, in tokens.
         dim: The axis to mix: -1 for the width, -2 for the height.
+        mode: What to do at another length.
+        shift: How many tokens before the first one its window begins, in ``'window'`` mode and
+            where more than one window is needed.
 
     Raises:
-        ValueError: If ``length`` is below 1 or ``dim`` is another axis.
+        ValueError: If an argument is out of its range; the message names it.
     """
 
-    def __init__(self, length: int, dim: int) -> None:
+    def __init__(self, length: int, dim: int, mode: str = "resample", shift: int = 0) -> None:
         super().__init__()
         if length < 1:
             raise ValueError(f"length must be at least 1, got {length}")
         if dim not in (-1, -2):
             raise ValueError(f"dim must be -1 (width) or -2 (height), got {dim}")
+        if not 0 <= shift < length:
+            raise ValueError(f"shift must be in [0, {length}), got {shift}")
         self.length = length
         self.dim = dim
+        self.mode = mode
+        self.shift = shift
         self.weight = nn.Parameter(torch.empty(length, length))
         self.bias = nn.Parameter(torch.empty(length))
         self.reset_parameters()
@@ -84,6 +65,17 @@ class AxialMixing(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
+    @property
+    def mode(self) -> str:
+        """What to do away from the native length."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        if mode not in AXIAL_MODES:
+            raise ValueError(f"mode must be one of {AXIAL_MODES}, got {mode!r}")
+        self._mode = mode
+
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens along the axis.
 
@@ -93,17 +85,76 @@ class AxialMixing(nn.Module):
         Returns:
             ``(N, C, H, W)``.
         """
+        y, up = self.mix(x, map_cost=0)
+        return y if up is None else axis_linear(y, up, self.dim)
+
+    def mix(self, x: Tensor, map_cost: int) -> tuple[Tensor, Tensor | None]:
+        """Mix tokens, and leave for later what commutes with a map of the channels and saves work.
+
+        Args:
+            x: ``(N, C, H, W)``.
+            map_cost: Multiply-adds per value of the map of the channels that follows.
+
+        Returns:
+            The mixed map, and the matrix that its axis has yet to be multiplied by to have the
+            length it had in ``x``, if any.
+        """
         length = x.shape[self.dim]
         if length == self.length:
-            return _axial_linear(x, self.weight, self.bias, self.dim)
-        down = resampling_matrix(length, self.length, self.weight.dtype, x.device)
-        up = resampling_matrix(self.length, length, self.weight.dtype, x.device)
-        # A line costs L'² as one product and L(2L' + L) as three: the former is less up to here.
-        if length <= (1 + math.sqrt(2)) * self.length:
-            return _axial_linear(x, up @ self.weight @ down, up @ self.bias, self.dim)
-        x = _axial_linear(x, down, None, self.dim)
-        x = _axial_linear(x, self.weight, self.bias, self.dim)
-        return _axial_linear(x, up, None, self.dim)
+            return axis_linear(x, self.weight, self.dim, self.bias), None
+        if self.mode == "window":
+            return self._mix_windows(x), None
+        if self.mode == "relative":
+            return self._mix_offsets(x), None
+        down = resampling_like(self.weight, length, self.length)
+        up = resampling_like(self.weight, self.length, length)
+        if mapping_at_native_length_is_cheaper(length, self.length, map_cost):
+            return axis_linear(x, self.weight @ down, self.dim, self.bias), up
+        return axis_linear(x, up @ (self.weight @ down), self.dim, up @ self.bias), None
+
+    def _mix_windows(self, x: Tensor) -> Tensor:
+        length = x.shape[self.dim]
+        if length < self.length:
+            return axis_linear(x, self.weight[:length, :length], self.dim, self.bias[:length])
+        windows = -(-(length + self.shift) // self.length)
+        after = windows * self.length - self.shift - length
+        pad = (self.shift, after) if self.dim == -1 else (0, 0, self.shift, after)
+        parts = F.pad(x, pad).unflatten(self.dim, (windows, self.length))
+        y = axis_linear(parts, self.weight, self.dim, self.bias).flatten(self.dim - 1, self.dim)
+        return y.narrow(self.dim, self.shift, length)
+
+    def _mix_offsets(self, x: Tensor) -> Tensor:
+        length, channels = x.shape[self.dim], x.shape[1]
+        index = torch.arange(self.length, device=x.device)
+        offset = index - index[:, None] + self.length - 1
+        sums = self.weight.new_zeros(2 * self.length - 1)
+        sums = sums.index_add(0, offset.flatten(), self.weight.flatten())
+        kernel = sums / torch.cat([index + 1, self.length - 1 - index[:-1]])
+        bias = self.bias.mean()
+        if length < 2 * self.length:
+            index = torch.arange(length, device=x.device)
+            offset = index - index[:, None]
+            toeplitz = kernel[(offset + self.length - 1).clamp(0, 2 * self.length - 2)]
+            toeplitz = toeplitz.where(offset.abs() < self.length, 0)
+            return axis_linear(x, toeplitz, self.dim, bias.expand(length))
+        shape = (1, -1) if self.dim == -1 else (-1, 1)
+        padding = (0, self.length - 1) if self.dim == -1 else (self.length - 1, 0)
+        weight = kernel.view(shape).expand(channels, 1, *kernel.view(shape).shape)
+        return F.conv2d(x, weight, bias.expand(channels), padding=padding, groups=channels)
 
     def extra_repr(self) -> str:
-        return f"{self.length}, dim={self.dim}"
+        return f"{self.length}, dim={self.dim}, mode={self.mode!r}, shift={self.shift}"
+
+
+def mapping_at_native_length_is_cheaper(length: int, native: int, map_cost: int) -> bool:
+    """Whether ``'resample'`` and a map of the channels cost less with the map at the native length.
+
+    Per line of a channel, mixing by one L'×L' matrix and mapping L' tokens are weighed against
+    going to the native length, mapping L tokens, and going back.
+
+    Args:
+        length: Length L' of the line.
+        native: Native length L.
+        map_cost: Multiply-adds of the map per value.
+    """
+    return 2 * native * length + native * map_cost < length * (length + map_cost)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .axial import AxialMixing
+from .axis_linear import axis_linear
 from .fusion import ConcatFusion, Sum, WeightedSum
 
 
@@ -12,7 +13,9 @@ class SparseMLP(nn.Module):
     """sMLP: rows and columns mixed apart, then fused with the identity.
 
     Source: arXiv 2109.05422, section 3.2. The three branches are concatenated in the order
-    identity, row, column. The last three arguments are the ablations of section 4.
+    identity, row, column. Mapping tokens and fusing channels commute: above the native size a
+    branch is fused at its native length, where it has fewer tokens, and brought back last.
+    ``fusion``, ``identity`` and ``sequential`` are the ablations of section 4.
 
     Args:
         channels: Number of channels C.
@@ -21,6 +24,7 @@ class SparseMLP(nn.Module):
             ``'weighted_sum'``.
         identity: Whether the identity is a branch.
         sequential: Whether columns are mixed after the rows, in the same branch.
+        shifted: Whether the windows of the axial mode ``'window'`` are shifted by half a window.
 
     Raises:
         ValueError: If ``fusion`` is another.
@@ -33,13 +37,14 @@ class SparseMLP(nn.Module):
         fusion: str = "concat",
         identity: bool = True,
         sequential: bool = False,
+        shifted: bool = False,
     ) -> None:
         super().__init__()
         height, width = grid
         self.identity = identity
         self.sequential = sequential
-        self.row = AxialMixing(width, dim=-1)
-        self.column = AxialMixing(height, dim=-2)
+        self.row = AxialMixing(width, dim=-1, shift=width // 2 if shifted else 0)
+        self.column = AxialMixing(height, dim=-2, shift=height // 2 if shifted else 0)
         num_branches = identity + (1 if sequential else 2)
         if fusion == "concat":
             self.fuse = ConcatFusion(channels, num_branches)
@@ -52,6 +57,27 @@ class SparseMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), for any H and W."""
-        row = self.row(x)
-        branches = [self.column(row)] if self.sequential else [row, self.column(x)]
-        return self.fuse([x, *branches] if self.identity else branches)
+        branches = [[self.row, self.column]] if self.sequential else [[self.row], [self.column]]
+        if self.identity:
+            branches.insert(0, [])
+        y = None
+        for k, branch in enumerate(branches):
+            y = self._add_branch(k, branch, x, y)
+        return y
+
+    def _add_branch(
+        self, k: int, branch: list[AxialMixing], x: Tensor, add: Tensor | None
+    ) -> Tensor:
+        ups = []
+        for axial in branch:
+            x, up = axial.mix(x, self.fuse.cost)
+            if up is not None:
+                ups.append((axial.dim, up))
+        if not ups:
+            return self.fuse.map(k, x, add)
+        x = self.fuse.map(k, x)
+        # Axes commute, and so does a bias with a resampling, whose rows sum to one.
+        *ups, (dim, up) = ups
+        for other_dim, other_up in ups:
+            x = axis_linear(x, other_up, other_dim)
+        return axis_linear(x, up, dim, add)
