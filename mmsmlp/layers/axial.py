@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .axis_linear import axis_linear
-from .resampling import resampling_like
+from .resampling import resampling_like, resize_axis
 
 AXIAL_MODES = ("resample", "window", "relative")
 
@@ -85,32 +85,33 @@ class AxialMixing(nn.Module):
         Returns:
             ``(N, C, H, W)``.
         """
-        y, up = self.mix(x, map_cost=0)
-        return y if up is None else axis_linear(y, up, self.dim)
+        return resize_axis(self.mix(x), self.dim, x.shape[self.dim])
 
-    def mix(self, x: Tensor, map_cost: int) -> tuple[Tensor, Tensor | None]:
-        """Mix tokens, and leave for later what commutes with a map of the channels and saves work.
+    def mix(self, x: Tensor) -> Tensor:
+        """Mix tokens, and leave going up to the length of ``x`` to whoever calls.
+
+        Going up is the last step of ``'resample'`` above the native length. It commutes with any
+        map of the channels and of the other axis, which cost less before it.
 
         Args:
             x: ``(N, C, H, W)``.
-            map_cost: Multiply-adds per value of the map of the channels that follows.
 
         Returns:
-            The mixed map, and the matrix that its axis has yet to be multiplied by to have the
-            length it had in ``x``, if any.
+            The mixed map, of the native length where that is the shorter one and the mode is
+            ``'resample'``; :func:`~mmsmlp.layers.resize_axis` brings it back.
         """
         length = x.shape[self.dim]
         if length == self.length:
-            return axis_linear(x, self.weight, self.dim, self.bias), None
+            return axis_linear(x, self.weight, self.dim, self.bias)
         if self.mode == "window":
-            return self._mix_windows(x), None
+            return self._mix_windows(x)
         if self.mode == "relative":
-            return self._mix_offsets(x), None
-        down = resampling_like(self.weight, length, self.length)
-        up = resampling_like(self.weight, self.length, length)
-        if mapping_at_native_length_is_cheaper(length, self.length, map_cost):
-            return axis_linear(x, self.weight @ down, self.dim, self.bias), up
-        return axis_linear(x, up @ (self.weight @ down), self.dim, up @ self.bias), None
+            return self._mix_offsets(x)
+        weight, bias = self.weight @ resampling_like(self.weight, length, self.length), self.bias
+        if length < self.length:
+            up = resampling_like(self.weight, self.length, length)
+            weight, bias = up @ weight, up @ bias
+        return axis_linear(x, weight, self.dim, bias)
 
     def _mix_windows(self, x: Tensor) -> Tensor:
         length = x.shape[self.dim]
@@ -144,17 +145,3 @@ class AxialMixing(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.length}, dim={self.dim}, mode={self.mode!r}, shift={self.shift}"
-
-
-def mapping_at_native_length_is_cheaper(length: int, native: int, map_cost: int) -> bool:
-    """Whether ``'resample'`` and a map of the channels cost less with the map at the native length.
-
-    Per line of a channel, mixing by one L'×L' matrix and mapping L' tokens are weighed against
-    going to the native length, mapping L tokens, and going back.
-
-    Args:
-        length: Length L' of the line.
-        native: Native length L.
-        map_cost: Multiply-adds of the map per value.
-    """
-    return 2 * native * length + native * map_cost < length * (length + map_cost)

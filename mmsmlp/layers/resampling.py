@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -53,3 +54,19 @@ def resampling_like(x: Tensor, source: int, target: int) -> Tensor:
     if torch.compiler.is_compiling() or type(x) not in (Tensor, torch.nn.Parameter):
         return resampling_matrix(source, target, x.dtype, x.device)
     return _cached(source, target, x.dtype, x.device)
+
+
+def resize_axis(x: Tensor, dim: int, length: int) -> Tensor:
+    """Bring an axis up to a length, as :func:`resampling_matrix` does.
+
+    Every value takes two neighbours only, which is less than a product with the matrix.
+
+    Args:
+        x: ``(N, C, H, W)``.
+        dim: The axis: -1 for the width, -2 for the height.
+        length: Its length to be, not below what it is.
+    """
+    if x.shape[dim] == length:
+        return x
+    size = (x.shape[2], length) if dim == -1 else (length, x.shape[3])
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

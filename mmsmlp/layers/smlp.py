@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .axial import AxialMixing
-from .axis_linear import axis_linear
 from .fusion import ConcatFusion, Sum, WeightedSum
+from .resampling import resize_axis
 
 
 class SparseMLP(nn.Module):
@@ -68,16 +68,10 @@ class SparseMLP(nn.Module):
     def _add_branch(
         self, k: int, branch: list[AxialMixing], x: Tensor, add: Tensor | None
     ) -> Tensor:
-        ups = []
+        y = x
         for axial in branch:
-            x, up = axial.mix(x, self.fuse.cost)
-            if up is not None:
-                ups.append((axial.dim, up))
-        if not ups:
-            return self.fuse.map(k, x, add)
-        x = self.fuse.map(k, x)
-        # Axes commute, and so does a bias with a resampling, whose rows sum to one.
-        *ups, (dim, up) = ups
-        for other_dim, other_up in ups:
-            x = axis_linear(x, other_up, other_dim)
-        return axis_linear(x, up, dim, add)
+            y = axial.mix(y)
+        y = self.fuse.map(k, y)
+        for axial in branch:
+            y = resize_axis(y, axial.dim, x.shape[axial.dim])
+        return y if add is None else add + y
