@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmsmlp.layers import AXIAL_MODES, AxialMixing, ChannelMLP, SparseMLP
@@ -72,7 +73,7 @@ class SMLPBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        # What layer norm and channel MLP ask for, and the sMLP and the convolution are as fast with.
+        # As layer norm and channel MLP want it; all else is as fast with it or faster.
         x = x.contiguous(memory_format=torch.channels_last)
         x = x + self.drop_path(self.token_mixing(x))
         return x + self.drop_path(self.channel_mixing(x))
@@ -216,3 +217,20 @@ class SMLPNet(PyramidBackbone):
         for module in self.modules():
             if isinstance(module, AxialMixing):
                 module.mode = mode
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        lengths = [
+            (len(bias), module.length)
+            for name, module in self.named_modules(prefix=prefix.removesuffix("."))
+            if isinstance(module, AxialMixing)
+            and (bias := state_dict.get(f"{name}.bias")) is not None
+            and len(bias) != module.length
+        ]
+        if lengths:
+            changes = ", ".join(f"{old} to {new}" for old, new in dict.fromkeys(lengths))
+            print_log(
+                f"Resizing {len(lengths)} axial maps of the checkpoint to the native size of this "
+                f"network; tokens of a line: {changes}",
+                logger="current",
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)

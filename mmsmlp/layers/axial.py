@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .axis_linear import axis_linear
-from .resampling import resampling_like, resize_axis
+from .resampling import resampling_like, resampling_matrix, resize_axis
 
 AXIAL_MODES = ("resample", "window", "relative")
 
@@ -76,6 +78,13 @@ class AxialMixing(nn.Module):
             raise ValueError(f"mode must be one of {AXIAL_MODES}, got {mode!r}")
         self._mode = mode
 
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        names = prefix + "weight", prefix + "bias"
+        if all(name in state_dict for name in names):
+            resized = resize_axial_map(*(state_dict[name] for name in names), self.length)
+            state_dict = {**state_dict, **dict(zip(names, resized, strict=True))}
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def forward(self, x: Tensor) -> Tensor:
         """Mix tokens along the axis.
 
@@ -126,22 +135,48 @@ class AxialMixing(nn.Module):
 
     def _mix_offsets(self, x: Tensor) -> Tensor:
         length, channels = x.shape[self.dim], x.shape[1]
-        index = torch.arange(self.length, device=x.device)
-        offset = index - index[:, None] + self.length - 1
-        sums = self.weight.new_zeros(2 * self.length - 1)
-        sums = sums.index_add(0, offset.flatten(), self.weight.flatten())
-        kernel = sums / torch.cat([index + 1, self.length - 1 - index[:-1]])
-        bias = self.bias.mean()
+        kernel, bias = diagonal_means(self.weight), self.bias.mean()
+        # A value costs L' multiply-adds as a Toeplitz matrix and 2L - 1 as a convolution.
         if length < 2 * self.length:
             index = torch.arange(length, device=x.device)
-            offset = index - index[:, None]
-            toeplitz = kernel[(offset + self.length - 1).clamp(0, 2 * self.length - 2)]
-            toeplitz = toeplitz.where(offset.abs() < self.length, 0)
+            offsets = (index - index[:, None]).clamp(-self.length, self.length)
+            toeplitz = F.pad(kernel, (1, 1))[offsets + self.length]
             return axis_linear(x, toeplitz, self.dim, bias.expand(length))
-        shape = (1, -1) if self.dim == -1 else (-1, 1)
-        padding = (0, self.length - 1) if self.dim == -1 else (self.length - 1, 0)
-        weight = kernel.view(shape).expand(channels, 1, *kernel.view(shape).shape)
-        return F.conv2d(x, weight, bias.expand(channels), padding=padding, groups=channels)
+        size, margin = ((1, -1), (0, 1)) if self.dim == -1 else ((-1, 1), (1, 0))
+        kernel = kernel.view(1, 1, *size).expand(channels, -1, -1, -1)
+        padding = [(self.length - 1) * i for i in margin]
+        return F.conv2d(x, kernel, bias.expand(channels), padding=padding, groups=channels)
 
     def extra_repr(self) -> str:
         return f"{self.length}, dim={self.dim}, mode={self.mode!r}, shift={self.shift}"
+
+
+def diagonal_means(matrix: Tensor) -> Tensor:
+    """Mean of every diagonal of a square matrix (L, L), from offset 1 - L to L - 1."""
+    index = torch.arange(len(matrix), device=matrix.device)
+    offsets = (index - index[:, None] + len(matrix) - 1).flatten()
+    sums, ones = matrix.new_zeros(2, 2 * len(matrix) - 1)
+    sums = sums.index_add(0, offsets, matrix.flatten())
+    return sums / ones.index_add(0, offsets, matrix.new_ones(matrix.numel()))
+
+
+def resize_axial_map(weight: Tensor, bias: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """The map that ``'resample'`` makes of another one, as a native map of its own.
+
+    Args:
+        weight: W ``(M, M)``.
+        bias: b ``(M,)``.
+        length: Native length L to be.
+
+    Returns:
+        UWD ``(L, L)`` and Ub ``(L,)``; what is no such map, or has the length, is left as it is.
+    """
+    if weight.ndim != 2 or weight.shape[0] != weight.shape[1] or bias.shape != weight.shape[:1]:
+        return weight, bias
+    if len(bias) == length:
+        return weight, bias
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    down = resampling_matrix(length, len(bias), dtype, weight.device)
+    up = resampling_matrix(len(bias), length, dtype, weight.device)
+    resized = up @ weight.to(dtype) @ down, up @ bias.to(dtype)
+    return resized[0].to(weight.dtype), resized[1].to(bias.dtype)

@@ -8,32 +8,24 @@ with whatever is linear in the tokens and treats every channel alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-
-from .axis_linear import axis_linear
 
 
 class Sum(nn.Module):
-    """The sum of maps.
+    """The sum of maps."""
 
-    Attributes:
-        cost: Multiply-adds per value of :meth:`map`.
-    """
-
-    cost = 0
-
-    def map(self, k: int, x: Tensor, add: Tensor | None = None) -> Tensor:
-        """What map ``k`` contributes, on top of ``add``: (N, C, H, W) -> (N, C, H, W)."""
-        return x if add is None else add + x
+    def map(self, k: int, x: Tensor) -> Tensor:
+        """What map ``k`` adds to the result: (N, C, H, W) -> (N, C, H, W)."""
+        return x
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """K × (N, C, H, W) -> (N, C, H, W)."""
-        y = None
-        for k, x in enumerate(maps):
-            y = self.map(k, x, y)
-        return y
+        return reduce(add, (self.map(k, x) for k, x in enumerate(maps)))
 
 
 class WeightedSum(Sum):
@@ -44,14 +36,12 @@ class WeightedSum(Sum):
         num_maps: Number of maps K.
     """
 
-    cost = 1
-
     def __init__(self, channels: int, num_maps: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(num_maps, channels, 1, 1))
 
-    def map(self, k: int, x: Tensor, add: Tensor | None = None) -> Tensor:
-        return self.weight[k] * x if add is None else torch.addcmul(add, self.weight[k], x)
+    def map(self, k: int, x: Tensor) -> Tensor:
+        return self.weight[k] * x
 
 
 class ConcatFusion(Sum):
@@ -64,13 +54,12 @@ class ConcatFusion(Sum):
 
     def __init__(self, channels: int, num_maps: int) -> None:
         super().__init__()
-        self.cost = channels
         conv = nn.Conv2d(num_maps * channels, channels, kernel_size=1, bias=False)
         self.weight = conv.weight
 
-    def map(self, k: int, x: Tensor, add: Tensor | None = None) -> Tensor:
-        weight = self.weight[:, k * self.cost : (k + 1) * self.cost, 0, 0]
-        return axis_linear(x, weight, -3, add)
+    def map(self, k: int, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        return F.conv2d(x, self.weight[:, k * channels : (k + 1) * channels])
 
 
 class Mean(nn.Module):

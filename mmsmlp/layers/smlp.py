@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from .axial import AxialMixing
@@ -57,21 +59,22 @@ class SparseMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), for any H and W."""
-        branches = [[self.row, self.column]] if self.sequential else [[self.row], [self.column]]
+        branches = [(self.row, self.column)] if self.sequential else [(self.row,), (self.column,)]
+        maps = [self._branch(k, axials, x) for k, axials in enumerate(branches, self.identity)]
         if self.identity:
-            branches.insert(0, [])
-        y = None
-        for k, branch in enumerate(branches):
-            y = self._add_branch(k, branch, x, y)
+            maps.append(self.fuse.map(0, x))
+        # In place: the first branch is a tensor of its own, and no gradient needs its values.
+        y, *others = maps
+        for other in others:
+            y += other
         return y
 
-    def _add_branch(
-        self, k: int, branch: list[AxialMixing], x: Tensor, add: Tensor | None
-    ) -> Tensor:
+    def _branch(self, k: int, axials: Sequence[AxialMixing], x: Tensor) -> Tensor:
+        """Map ``k`` of the fusion, made by axial maps one after the other."""
         y = x
-        for axial in branch:
+        for axial in axials:
             y = axial.mix(y)
         y = self.fuse.map(k, y)
-        for axial in branch:
+        for axial in axials:
             y = resize_axis(y, axial.dim, x.shape[axial.dim])
-        return y if add is None else add + y
+        return y
