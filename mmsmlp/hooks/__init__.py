@@ -1,6 +1,7 @@
-"""Hooks that turn a run into pictures, registered in ``mmsmlp.registry.HOOKS``."""
+"""Hooks for a run, registered in ``mmsmlp.registry.HOOKS``."""
 
 from .loss_curve import LossCurveHook
+from .precise_bn import PreciseBNHook
 from .prediction_sheet import PredictionSheetHook
 
-__all__ = ["LossCurveHook", "PredictionSheetHook"]
+__all__ = ["LossCurveHook", "PreciseBNHook", "PredictionSheetHook"]
