@@ -16,6 +16,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.layers import PatchEmbed, checkpoint
 
+from .padding import run_without_padding, values_are_known
+
 # Makes a block from the index of its stage and its drop path rate.
 BlockFactory = Callable[[int, float], nn.Module]
 # Makes a patch embedding from its channels in and out and the side of a patch.
@@ -45,6 +47,9 @@ class PyramidBackbone(BaseModule):
 
     Stages deeper than the last output are not built, and each output has a norm of its own, so
     that every parameter takes part in every step (distributed training insists on that).
+
+    In inference an image has the features that it has alone, whatever it is batched with: padding
+    is left out (:func:`~mmsmlp.backbones.padding.run_without_padding`).
 
     Args:
         block: Makes a block from the index of its stage and its drop path rate.
@@ -130,7 +135,7 @@ class PyramidBackbone(BaseModule):
 
         Returns:
             One map per entry of ``out_indices``, ``(N, channels[k], ⌈H/s⌉, ⌈W/s⌉)`` with
-            ``s = strides[k]``.
+            ``s = strides[k]``; zero on padding, in inference.
 
         Raises:
             ValueError: If ``x`` has another number of dimensions or channels.
@@ -140,6 +145,11 @@ class PyramidBackbone(BaseModule):
                 f"x must be (N, {self.in_channels}, H, W), as in_channels={self.in_channels} "
                 f"says, got {tuple(x.shape)}"
             )
+        if self.training or not values_are_known(x):
+            return self._extract(x)
+        return run_without_padding(self._extract, x, self.strides)
+
+    def _extract(self, x: Tensor) -> tuple[Tensor, ...]:
         outputs = {}
         for i, stage in enumerate(self.stages):
             x = stage(x, self.with_cp)

@@ -1,0 +1,75 @@
+"""Images of a batch without the padding that brings them to one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+def image_extents(x: Tensor) -> list[tuple[int, int]]:
+    """Height and width of each image of a padded batch.
+
+    Rows at the bottom and columns at the right that are zero in all channels are padding: the data
+    preprocessors of OpenMMLab pad by exactly 0 after normalisation, which maps no grey value of a
+    photo there. An image of nothing but zeros is taken to be of full size.
+
+    Args:
+        x: ``(N, C, H, W)``.
+
+    Returns:
+        Height and width in pixels, by image.
+    """
+    filled = (x != 0).any(dim=1)
+
+    def extent(lines: Tensor) -> Tensor:
+        """(N, L) -> (N,), the number of the last line that is filled, L if none is."""
+        numbers = torch.arange(1, lines.shape[1] + 1, device=x.device)
+        last = (lines * numbers).amax(dim=1)
+        return last.where(last > 0, lines.shape[1])
+
+    heights, widths = extent(filled.any(dim=2)), extent(filled.any(dim=1))
+    # One transfer from the device, which is all that this waits for.
+    return [tuple(extent) for extent in torch.stack((heights, widths), dim=1).tolist()]
+
+
+def run_without_padding(
+    network: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, strides: Sequence[int]
+) -> tuple[Tensor, ...]:
+    """Run a pyramid on each image of a padded batch as if it were alone and not padded.
+
+    Images of equal extent run together, cropped to it. Their maps are zero where the padding was.
+    What is not padded is not touched, and what is costs less than it would with its padding.
+
+    Args:
+        network: Gives maps of ⌈H/s⌉×⌈W/s⌉ for images of any size.
+        x: ``(N, C, H, W)``.
+        strides: Stride s of each map.
+
+    Returns:
+        Maps of the sizes that ``network(x)`` would give.
+    """
+    height, width = x.shape[2:]
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, extent in enumerate(image_extents(x)):
+        groups.setdefault(extent, []).append(i)
+    if groups.keys() <= {(height, width)}:
+        return network(x)
+    maps: list[Tensor] = []
+    for (h, w), images in groups.items():
+        cropped = network(x[images, :, :h, :w])
+        maps = maps or [
+            y.new_zeros(len(x), y.shape[1], -(-height // stride), -(-width // stride))
+            for y, stride in zip(cropped, strides, strict=True)
+        ]
+        for y, part in zip(maps, cropped, strict=True):
+            y[images, :, : part.shape[2], : part.shape[3]] = part
+    return tuple(maps)
+
+
+def values_are_known(x: Tensor) -> bool:
+    """Whether Python may look into a tensor: not while a graph is recorded, nor without data."""
+    # torch has this function from 2.3 on; before that, looking at values breaks the graph in two.
+    is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)
+    return not (x.is_meta or torch.jit.is_tracing() or is_compiling())
