@@ -3,11 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.registry import DefaultScope
 
 from mmsmlp.mini import ensure_mini
 
+# The reference that the authors' implementation of sMLPNet gave, and the network it is of.
+SPACH_GOLDEN = Path(__file__).parent / "data" / "spach_smlpnet_mini.npz"
+SPACH_NETWORK = dict(
+    arch=dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3), img_size=64
+)
 TINY_MINI = dict(scenes=(8, 5), portraits=(8, 3))
 
 
@@ -26,3 +33,28 @@ def tiny_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny_mini")
     ensure_mini(folder / "data" / "mini", **TINY_MINI)
     return folder
+
+
+@pytest.fixture(scope="session")
+def spach_golden() -> dict[str, torch.Tensor]:
+    """Input, outputs and, by ``w.<their name>``, weights."""
+    with np.load(SPACH_GOLDEN) as data:
+        return {key: torch.from_numpy(data[key]) for key in data.files if key != "meta"}
+
+
+@pytest.fixture
+def spach_weights(spach_golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State dict of the authors' sMLPNet, as their checkpoints hold it; yours to change."""
+    return {key[2:]: value for key, value in spach_golden.items() if key.startswith("w.")}
+
+
+@pytest.fixture
+def spach_network() -> dict:
+    """Arguments of the SMLPNet that the weights are of; yours to change."""
+    return dict(SPACH_NETWORK)
+
+
+@pytest.fixture(scope="session")
+def spach_reference() -> Path:
+    """The file of the reference."""
+    return SPACH_GOLDEN

@@ -1,7 +1,5 @@
 """sMLPNet against the authors' implementation and the paper's figures."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,79 +8,43 @@ from mmengine.model import revert_sync_batchnorm
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.backbones import SMLPNet
+from mmsmlp.checkpoints import from_spach
 
-GOLDEN = Path(__file__).parents[1] / "data" / "spach_smlpnet_mini.npz"
 MINI = dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3)
 
 
-def our_name(name: str, depths: tuple[int, ...]) -> str:
-    """Where the authors' parameter lives in ours; they number blocks through all stages."""
-    module, rest = name.split(".", 1)
-    if module == "batch_norm":
-        return f"norm{len(depths) - 1}.{rest}"
-    index, rest = rest.split(".", 1)
-    if module == "to_patch_embedding":
-        return f"stages.{index}.patch_embed.{rest.removeprefix('0.')}"
-    stage, block = 0, int(index)
-    while block >= depths[stage]:
-        block -= depths[stage]
-        stage += 1
-    parts = {
-        "token_mix": {
-            "0.conv_merge.BN": "norm1",
-            "0.conv_merge.Conv": "dwconv",
-            "1.BN": "norm2",
-            "1.proj_h": "smlp.row",
-            "1.proh_w": "smlp.column",
-            "1.fuse": "smlp.fuse",
-        },
-        "channel_mix": {"1": "norm3", "2.net.0": "mlp.fc1", "2.net.3": "mlp.fc2"},
-    }
-    part, parameter = rest.rsplit(".", 1)
-    return f"stages.{stage}.blocks.{block}.{parts[module][part]}.{parameter}"
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict[str, torch.Tensor]:
-    with np.load(GOLDEN) as data:
-        return {key: torch.from_numpy(data[key]) for key in data.files if key != "meta"}
-
-
-@pytest.fixture(scope="module")
-def network(golden: dict[str, torch.Tensor]) -> SMLPNet:
+@pytest.fixture
+def network(spach_weights: dict) -> SMLPNet:
     """Ours with the authors' weights; only the norms of the first three outputs are extra."""
     network = SMLPNet(MINI, img_size=64).eval()
+    converted, _ = from_spach(spach_weights)
     weights = {
-        our_name(name.removeprefix("w."), MINI["depths"]): value
-        for name, value in golden.items()
-        if name.startswith("w.") and "mlp_head" not in name
+        name.removeprefix("backbone."): value
+        for name, value in converted.items()
+        if name.startswith("backbone.")
     }
-    own = network.state_dict()
-    weights = {
-        name: value.squeeze() if "smlp.row" in name or "smlp.column" in name else value
-        for name, value in weights.items()
-    }
-    assert {name for name in own if not name.startswith(("norm0", "norm1", "norm2"))} == set(
-        weights
-    )
-    network.load_state_dict(weights, strict=False)
+    incompatible = network.load_state_dict(weights, strict=False)
+    assert not incompatible.unexpected_keys
+    assert all(name.startswith(("norm0", "norm1", "norm2")) for name in incompatible.missing_keys)
     return network
 
 
-def test_every_stage_equals_the_reference(network: SMLPNet, golden: dict) -> None:
-    x = golden["input"]
+def test_every_stage_equals_the_reference(network: SMLPNet, spach_golden: dict) -> None:
+    x = spach_golden["input"]
     for i, stage in enumerate(network.stages):
         x = stage(x)
-        torch.testing.assert_close(x, golden[f"stage{i}"], atol=1e-4, rtol=0)
+        torch.testing.assert_close(x, spach_golden[f"stage{i}"], atol=1e-4, rtol=0)
 
 
-def test_logits_equal_the_reference(network: SMLPNet, golden: dict) -> None:
-    last = network(golden["input"])[-1]
-    torch.testing.assert_close(last, golden["final_norm"], atol=1e-4, rtol=0)
+def test_logits_equal_the_reference(network: SMLPNet, spach_golden: dict) -> None:
+    last = network(spach_golden["input"])[-1]
+    torch.testing.assert_close(last, spach_golden["final_norm"], atol=1e-4, rtol=0)
     logits = F.linear(
-        last.mean(dim=(2, 3)), golden["w.mlp_head.0.weight"], golden["w.mlp_head.0.bias"]
+        last.mean(dim=(2, 3)),
+        spach_golden["w.mlp_head.0.weight"],
+        spach_golden["w.mlp_head.0.bias"],
     )
-    torch.testing.assert_close(logits, golden["logits"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(logits, spach_golden["logits"], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,219 @@
+"""Checkpoints as others wrote them, and files that are none."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from mmsmlp.checkpoints import CheckpointError, read_checkpoint, reading, weights_of
+
+TENSORS = {"a": torch.arange(3.0)}
+
+
+class Code:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.trace),)
+
+
+def test_tensors_are_read_and_what_is_beside_them_is_not_made(tmp_path: Path) -> None:
+    """As mmengine's runner and the authors of sMLPNet save it."""
+    buffer = HistoryBuffer([1.0, 2.0], [1, 1])
+    torch.save(
+        {
+            "model": TENSORS,
+            "args": argparse.Namespace(lr=1e-3),
+            "message_hub": {"log_scalars": {"loss": buffer}},
+            "numpy": [np.float64(1), np.ones(3), np.int32(1)],
+            "meta": {"epoch": 3},
+        },
+        tmp_path / "x.pth",
+    )
+    checkpoint = read_checkpoint(tmp_path / "x.pth")
+    assert torch.equal(checkpoint["model"]["a"], TENSORS["a"])
+    assert checkpoint["meta"] == {"epoch": 3}
+    assert not isinstance(checkpoint["args"], argparse.Namespace)
+    assert not isinstance(checkpoint["message_hub"]["log_scalars"]["loss"], HistoryBuffer)
+
+
+def test_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": TENSORS, "x": Code(tmp_path / "trace")}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=r"x\.pth' holds more than tensors \(posix\.mkdir\)"):
+        read_checkpoint(tmp_path / "x.pth")
+    assert not (tmp_path / "trace").exists()
+    torch.load(tmp_path / "x.pth", weights_only=False)
+    assert (tmp_path / "trace").exists()
+
+
+def test_code_is_refused_wherever_mmengine_reads_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if the loader of the scheme, or the user, asks torch for what is unsafe."""
+    torch.save({"state_dict": TENSORS, "x": Code(tmp_path / "trace")}, tmp_path / "bad.pth")
+    torch.save({"state_dict": TENSORS}, tmp_path / "good.pth")
+    monkeypatch.setattr(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes))
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)
+
+    @CheckpointLoader.register_scheme("there://")
+    def load_from_there(filename: str, map_location: str) -> dict:
+        path = tmp_path / filename.removeprefix("there://")
+        return torch.load(path, map_location=map_location, weights_only=False)
+
+    assert torch.equal(read_checkpoint("there://good.pth")["state_dict"]["a"], TENSORS["a"])
+    with pytest.raises(CheckpointError, match=r"there://bad.pth' holds more than tensors"):
+        read_checkpoint("there://bad.pth")
+    with pytest.raises(CheckpointError, match=r"'there://none.pth' does not exist"):
+        read_checkpoint("there://none.pth")
+    assert not (tmp_path / "trace").exists()
+    assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
+def test_an_older_torch_reads_training_checkpoints_as_mmengine_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"state_dict": TENSORS, "hub": HistoryBuffer()}, tmp_path / "x.pth")
+    monkeypatch.setattr(reading, "CAN_SKIP_BYSTANDERS", False)
+    with pytest.raises(CheckpointError, match=r"holds more than tensors \(.*HistoryBuffer\)"):
+        read_checkpoint(tmp_path / "x.pth")
+    checkpoint = read_checkpoint(tmp_path / "x.pth", trusted=True)
+    assert isinstance(checkpoint["hub"], HistoryBuffer)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not a checkpoint, or is cut short"),
+        (b"<html>404 not found</html>", "is not a checkpoint, or is cut short"),
+        (None, r"checkpoint '.*x\.pth' does not exist"),
+    ],
+)
+def test_what_is_no_checkpoint_is_said(content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_said(zipped: bool, part: float, tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    weights = {"a": torch.rand(1000)}
+    torch.save({"state_dict": weights}, path, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    with pytest.raises(CheckpointError, match="is not a checkpoint, or is cut short"):
+        read_checkpoint(path)
+
+
+def test_a_folder_and_a_list_are_said(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"cannot read .*: Is a directory"):
+        read_checkpoint(tmp_path)
+    torch.save([1, 2], tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="it holds a list, not a dict"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    library = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "x.safetensors"
+    library.save_file(TENSORS, path, {"meta": json.dumps({"epoch": 3})})
+    checkpoint = read_checkpoint(path)
+    assert torch.equal(checkpoint["state_dict"]["a"], TENSORS["a"])
+    assert checkpoint["meta"] == {"epoch": 3}
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(CheckpointError, match="is not a checkpoint, or is cut short"):
+        read_checkpoint(path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        read_checkpoint(tmp_path / "y.safetensors")
+
+
+def test_safetensors_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    (tmp_path / "x.safetensors").touch()
+    with pytest.raises(CheckpointError, match="pip install safetensors"):
+        read_checkpoint(tmp_path / "x.safetensors")
+
+
+def state_dict(value: float, prefix: str = "") -> dict[str, torch.Tensor]:
+    return {f"{prefix}a": torch.full((2,), value)}
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "default", "averaged", "raw"),
+    [
+        # Value 1 is the raw weight, 2 the average; None: there is none.
+        (state_dict(1), 1, None, 1),
+        ({"state_dict": state_dict(1), "meta": {}}, 1, None, 1),
+        ({"model": state_dict(1), "model_ema": state_dict(2), "epoch": 3}, 1, 2, 1),
+        ({"state_dict": state_dict(1), "state_dict_ema": state_dict(2)}, 1, 2, 1),
+        ({"state_dict": state_dict(1, "module.")}, 1, None, 1),
+        ({"state_dict_ema": state_dict(2)}, 2, 2, None),
+        ({"ema_state_dict": {"steps": torch.tensor(5), **state_dict(2, "module.")}}, 2, 2, None),
+    ],
+)
+def test_raw_and_averaged_weights_are_told_apart(checkpoint, default, averaged, raw) -> None:
+    for ema, value in ((None, default), (True, averaged), (False, raw)):
+        if value is None:
+            with pytest.raises(CheckpointError, match=r"there are no (averaged )?weights"):
+                weights_of(checkpoint, ema)
+        else:
+            weights, _ = weights_of(checkpoint, ema)
+            assert {k: v.tolist() for k, v in weights.items()} == {"a": [value, value]}
+
+
+def test_a_checkpoint_without_tensors_is_said() -> None:
+    with pytest.raises(CheckpointError, match=r"there are no weights in it; it has meta, epoch$"):
+        weights_of({"meta": {}, "epoch": 3})
+
+
+def test_the_average_that_mmengine_saves_is_found(tmp_path: Path) -> None:
+    """EMAHook exchanges the two as it saves."""
+    from mmengine.hooks import EMAHook
+    from mmengine.model import BaseModel
+    from mmengine.runner import Runner
+
+    class Line(BaseModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def forward(self, inputs: torch.Tensor, mode: str) -> dict:
+            return dict(loss=-self.weight.sum())
+
+    hook = EMAHook(momentum=0.25)
+    runner = Runner(
+        Line(),
+        work_dir=str(tmp_path),
+        train_dataloader=dict(
+            dataset=[dict(inputs=torch.zeros(1))] * 4,
+            batch_size=1,
+            sampler=dict(type="DefaultSampler", shuffle=False),
+            collate_fn=dict(type="default_collate"),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=1.0)),
+        custom_hooks=[hook],
+        default_hooks=dict(logger=None),
+        experiment_name="line",
+    )
+    runner.train()
+    average = hook.ema_model.module.weight.item()
+    checkpoint = read_checkpoint(tmp_path / "epoch_1.pth")
+    assert 0 < average < 4
+    assert weights_of(checkpoint)[0]["weight"].item() == average
+    assert weights_of(checkpoint, ema=True)[0]["weight"].item() == average
+    assert {k: v.item() for k, v in weights_of(checkpoint, ema=False)[0].items()} == {"weight": 4}
