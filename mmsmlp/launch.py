@@ -19,6 +19,7 @@ from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from rich.console import Console
 from rich.table import Table
 
+from mmsmlp.checkpoints import CheckpointError
 from mmsmlp.mini.swap import use_mini
 
 REPORT_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook")
@@ -179,17 +180,22 @@ def report(runner: Runner, stage: str) -> None:
             console.print(f"{name + ':':<12} {path}")
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a tool, ending in one line where the user is to act."""
+def run(
+    main: Callable[[], None],
+    interrupted: str = "the same command with --resume goes on from the last checkpoint",
+) -> None:
+    """Run a tool, ending in one line where the user is to act.
+
+    Args:
+        main: The tool.
+        interrupted: What to say of the state in which it is left when interrupted.
+    """
     try:
         main()
-    except UsageError as error:
+    except (UsageError, CheckpointError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print(
-            "\ninterrupted; the same command with --resume goes on from the last checkpoint",
-            file=sys.stderr,
-        )
+        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():

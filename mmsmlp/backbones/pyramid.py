@@ -14,6 +14,7 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmsmlp.checkpoints import matched_pretrained
 from mmsmlp.layers import PatchEmbed, checkpoint
 
 from .padding import run_without_padding, values_are_known
@@ -66,7 +67,8 @@ class PyramidBackbone(BaseModule):
             (the patch embedding of the first stage), k the stem and the first k stages.
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
-        init_cfg: Initialisation, as mmengine has it.
+        init_cfg: Initialisation, as mmengine has it; pretrained weights are loaded by
+            :class:`~mmsmlp.checkpoints.Pretrained`.
 
     Attributes:
         channels: Channels of each output.
@@ -158,6 +160,15 @@ class PyramidBackbone(BaseModule):
                 # with channels last.
                 outputs[i] = getattr(self, f"norm{i}")(x).contiguous()
         return tuple(outputs[i] for i in self.out_indices)
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says.
+
+        Raises:
+            CheckpointError: If pretrained weights do not arrive.
+        """
+        self.init_cfg = matched_pretrained(self.init_cfg)
+        super().init_weights()
 
     def train(self, mode: bool = True) -> PyramidBackbone:
         """Set the mode; what is frozen stays in evaluation mode."""

@@ -119,4 +119,4 @@ def few(names: Iterable[str], count: int = 3) -> str:
     """The first few of many names, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more
+    return (", ".join(names[:count]) or "nothing") + more

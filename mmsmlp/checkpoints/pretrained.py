@@ -96,7 +96,7 @@ def _matched(module: nn.Module, weights: Mapping[str, Tensor], prefix: str | Non
             f"{name} is {source} there and {target} here"
             for name, (source, target) in matched.mismatched.items()
         ]
-        raise CheckpointError(f"{len(shapes)} tensors have another shape: {few(shapes)}")
+        raise CheckpointError(f"{len(shapes)} of another shape: {few(shapes)}")
     return matched
 
 
@@ -115,12 +115,11 @@ def _summary(module: nn.Module, matched: Match) -> tuple[str, int]:
     unexpected = _unexpected(module, matched)
     unused = len(matched.unexpected) - len(unexpected)
     parts = [f"{len(matched.tensors)} tensors loaded", f"{len(matched.resized)} of them resized"]
-    parts.append(f"{len(matched.missing)} missing")
-    if missing:
-        parts[-1] += f" ({few(missing)})"
+    which = [few(missing)] if missing else []
     if norms:
         outputs = sorted({name.partition(".")[0] for name in norms})
-        parts[-1] += f" ({', '.join(outputs)}: output norms, which start afresh)"
+        which.append(f"output norms {', '.join(outputs)} start afresh")
+    parts.append(f"{len(matched.missing)} missing" + (f" ({'; '.join(which)})" if which else ""))
     parts.append(f"{len(unexpected)} unexpected" + (f" ({few(unexpected)})" if unexpected else ""))
     if unused:
         parts.append(f"{unused} of stages that are not in use")

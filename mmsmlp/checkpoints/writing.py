@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,4 +90,5 @@ def write_atomically(data: bytes, path: Path) -> None:
     except OSError as error:
         raise CheckpointError(f"cannot write {str(path)!r}: {error.strerror}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
