@@ -1,10 +1,11 @@
-"""What ``tools/convert_checkpoint.py`` knows of the networks whose weights it publishes."""
+"""Making checkpoints to publish: of sMLPNet's authors, and of training runs of ours."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from mmsmlp.backbones import SMLPNet
-from mmsmlp.checkpoints import CheckpointError
+from mmsmlp.checkpoints import CheckpointError, few, from_spach, is_spach, match
 
 TOLERANCE = 1e-4
-IN_STAGE = re.compile(r"backbone\.stages\.(\d+)\.(?:blocks\.(\d+)\.)?([\w.]+)\.weight")
+IN_BLOCK = re.compile(r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.([\w.]+)\.weight")
 # Of which setting of a stage the first dimension of a module's weight is a vote.
 VOTES = {
     "dwconv": "channels",
@@ -30,22 +31,87 @@ VOTES = {
 }
 
 
-class Classifier(nn.Module):
-    """sMLPNet, global average pooling and a linear layer, by mmpretrain's names.
+@dataclass
+class Conversion:
+    """Weights by the names of an OpenMMLab model, and what became of those of the source.
 
-    Args:
-        backbone: Arguments of the sMLPNet.
-        num_classes: Number of classes.
+    Attributes:
+        name: OpenMMLab's name of the weights, up to the date.
+        weights: State dict.
+        meta: What else is known.
+        renamed: Whether they had other names.
+        left_over: Names in the source of what has no place.
+        missing: Names that the source should have.
     """
 
-    def __init__(self, backbone: Mapping[str, Any], num_classes: int) -> None:
-        super().__init__()
-        self.backbone = SMLPNet(**backbone, out_indices=-1)
-        self.head = nn.ModuleDict({"fc": nn.Linear(self.backbone.channels[-1], num_classes)})
+    name: str
+    weights: dict[str, Tensor]
+    meta: dict[str, Any]
+    renamed: bool = False
+    left_over: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, num_classes)."""
-        return self.head["fc"](self.backbone(x)[-1].mean(dim=(2, 3)))
+
+def convert(
+    weights: Mapping[str, Tensor], name: str, meta: Mapping[str, Any], backbone_only: bool = False
+) -> Conversion:
+    """Make weights to publish from those of sMLPNet's authors, or of a model of ours.
+
+    Args:
+        weights: State dict.
+        name: What to call the latter.
+        meta: What is known of the latter.
+        backbone_only: Whether all but the backbone may be missing, and is left out.
+
+    Returns:
+        The conversion; ``left_over`` and ``missing`` are known of the former only.
+
+    Raises:
+        CheckpointError: If they are neither, or a tensor has not the shape that the others call
+            for.
+    """
+    if is_spach(weights):
+        conversion = _convert_spach(weights)
+    elif any(key.startswith("backbone.stages.0.blocks.0.") for key in weights):
+        conversion = Conversion(name, dict(weights), dict(meta))
+    else:
+        raise CheckpointError(
+            "it is neither of microsoft/SPACH's sMLPNet nor of a model with a backbone of ours; it "
+            f"has {few(weights)}"
+        )
+    if backbone_only:
+        conversion.name += "_headless"
+        conversion.weights = {
+            key: value for key, value in conversion.weights.items() if key.startswith("backbone.")
+        }
+        conversion.missing = [key for key in conversion.missing if "mlp_head" not in key]
+    return conversion
+
+
+def _convert_spach(weights: Mapping[str, Tensor]) -> Conversion:
+    weights, modules = from_spach(weights)
+    settings = smlpnet_settings(weights)
+    num_classes = _num_classes(weights) or 1000
+    with torch.device("meta"):
+        network = Classifier(settings, num_classes)
+    matched = match(network, weights)
+
+    def theirs(name: str) -> str:
+        module, _, parameter = name.rpartition(".")
+        return f"{modules[module]}.{parameter}" if module in modules else name[len("backbone.") :]
+
+    if wrong := {**matched.mismatched, **matched.resized}:
+        shapes = [f"{theirs(name)} is {is_}, not {must}" for name, (is_, must) in wrong.items()]
+        raise CheckpointError(f"{len(wrong)} of a wrong shape: {few(shapes)}")
+    variant = settings["arch"] if isinstance(settings["arch"], str) else "custom"
+    return Conversion(
+        f"smlpnet-{variant}_3rdparty" + ("_in1k" if num_classes == 1000 else ""),
+        matched.tensors,
+        dict(backbone=dict(type="mmsmlp.SMLPNet", **settings, out_indices=-1)),
+        renamed=True,
+        left_over=[theirs(name) for name in matched.unexpected],
+        missing=[theirs(name) for name in matched.missing],
+    )
 
 
 def smlpnet_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -64,9 +130,9 @@ def smlpnet_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """
     votes: dict[tuple[int, str], Counter] = defaultdict(Counter)
     depths: Counter = Counter()
-    for name, value in weights.items():
-        found = IN_STAGE.fullmatch(name)
-        if found and found[2] and found[3] in VOTES and value.ndim:
+    for key, value in weights.items():
+        found = IN_BLOCK.fullmatch(key)
+        if found and found[3] in VOTES and value.ndim:
             stage = int(found[1])
             depths[stage] = max(depths[stage], int(found[2]) + 1)
             votes[stage, VOTES[found[3]]][value.shape[0]] += 1
@@ -93,26 +159,55 @@ def _is_variant(name: str, arch: Mapping[str, Any]) -> bool:
     return all(SMLPNet.variants[name][key] == value for key, value in arch.items())
 
 
-def verify(network: nn.Module, reference: str) -> float:
-    """Compare the logits of a network with those that another implementation gave.
+def _num_classes(weights: Mapping[str, Tensor]) -> int | None:
+    head = weights.get("head.fc.bias", weights.get("head.fc.weight"))
+    return None if head is None else len(head)
+
+
+class Classifier(nn.Module):
+    """sMLPNet, global average pooling and a linear layer, by mmpretrain's names.
 
     Args:
-        network: The network.
+        backbone: Arguments of the sMLPNet.
+        num_classes: Number of classes.
+    """
+
+    def __init__(self, backbone: Mapping[str, Any], num_classes: int) -> None:
+        super().__init__()
+        self.backbone = SMLPNet(**backbone, out_indices=-1)
+        self.head = nn.ModuleDict({"fc": nn.Linear(self.backbone.channels[-1], num_classes)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, num_classes)."""
+        return self.head["fc"](self.backbone(x)[-1].mean(dim=(2, 3)))
+
+
+def verify(weights: Mapping[str, Tensor], reference: str) -> float:
+    """Compare an sMLPNet's logits with those that another implementation gave.
+
+    Args:
+        weights: State dict of a classifier with our backbone.
         reference: An ``.npz`` file of ``input`` (N, C, H, W) and ``logits`` (N, classes).
 
     Returns:
         The largest absolute difference.
 
     Raises:
-        CheckpointError: If it is above 1e-4, or the file holds no such arrays.
+        CheckpointError: If it is above 1e-4, the file holds no such arrays, or the weights are
+            not those of a whole sMLPNet with its head.
     """
     try:
         with np.load(reference) as data:
             x, logits = torch.from_numpy(data["input"]), torch.from_numpy(data["logits"])
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"{reference!r} has no arrays 'input' and 'logits' to verify against: {error}"
+            f"{reference!r} has no arrays 'input' and 'logits' to compare with: {error}"
         ) from error
+    network = Classifier(smlpnet_settings(weights), _num_classes(weights) or logits.shape[1])
+    matched = match(network, weights)
+    if lacking := [*matched.missing, *matched.mismatched]:
+        raise CheckpointError(f"comparing logits takes a whole classifier; it lacks {few(lacking)}")
+    network.load_state_dict(matched.tensors, strict=False)
     with torch.inference_mode():
         given = network.eval()(x)
     if given.shape != logits.shape:
@@ -129,15 +224,15 @@ def verify(network: nn.Module, reference: str) -> float:
     return difference
 
 
-def published_name(source: str, meta: Mapping[str, Any]) -> str:
-    """OpenMMLab's name for the weights of a training run of ours: that of its config.
+def name_of_run(source: str, meta: Mapping[str, Any]) -> str:
+    """OpenMMLab's name for the weights of a training run: that of its config.
 
     Args:
         source: Where the checkpoint was read from.
-        meta: What the runner says of it.
+        meta: What the runner says in it.
 
     Returns:
-        The name up to the date.
+        The name, up to the date.
     """
     experiment = str(meta.get("experiment_name") or Path(source).stem)
     return re.sub(r"_\d{8}_\d{6}$", "", experiment)
