@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmsmlp.checkpoints import CheckpointError
 from mmsmlp.launch import UsageError, check_data, run
 
 
@@ -44,9 +45,10 @@ def raising(error: BaseException) -> Callable[[], None]:
     return main
 
 
-def test_what_a_user_can_mend_ends_in_one_line() -> None:
+@pytest.mark.parametrize("error", [UsageError, CheckpointError])
+def test_what_a_user_can_mend_ends_in_one_line(error: type[Exception]) -> None:
     with pytest.raises(SystemExit, match=r"^error: no such thing$"):
-        run(raising(UsageError("no such thing")))
+        run(raising(error("no such thing")))
 
 
 def test_an_interrupted_tool_says_how_to_go_on(capsys: pytest.CaptureFixture) -> None:
@@ -54,6 +56,9 @@ def test_an_interrupted_tool_says_how_to_go_on(capsys: pytest.CaptureFixture) ->
         run(raising(KeyboardInterrupt()))
     assert stop.value.code == 130
     assert "--resume goes on from the last checkpoint" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(raising(KeyboardInterrupt()), interrupted="nothing was written")
+    assert capsys.readouterr().err == "\ninterrupted; nothing was written\n"
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -80,7 +80,10 @@ def main() -> None:
     except CheckpointError as error:
         raise CheckpointError(f"{args.source!r}: {error}") from error
 
-    dropped = [key for key, v in checkpoint.items() if key != place and not isinstance(v, Tensor)]
+    kept = (place, "meta")
+    dropped = [
+        key for key, v in checkpoint.items() if key not in kept and not isinstance(v, Tensor)
+    ]
     report = Table("", conversion.name, title=f"{args.source} ({place})", title_justify="left")
     report.add_row("converted", str(len(conversion.weights)))
     report.add_row("renamed", str(len(conversion.weights) if conversion.renamed else 0))
