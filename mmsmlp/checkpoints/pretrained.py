@@ -54,9 +54,10 @@ class Pretrained:
             weights, _ = from_spach(weights)
         try:
             matched = _matched(module, weights, self.prefix)
-        except CheckpointError as error:
-            raise CheckpointError(f"{network} cannot load {self.checkpoint!r}: {error}") from error
-        module.load_state_dict(matched.tensors, strict=False)
+            module.load_state_dict(matched.tensors, strict=False)
+        except (CheckpointError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{network} cannot load {self.checkpoint!r}: {reason}") from error
         line, level = _summary(module, matched)
         print_log(f"{network}: {line} {self.checkpoint}", logger="current", level=level)
         if hasattr(module, "_params_init_info"):
