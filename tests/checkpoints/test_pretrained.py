@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmsmlp.backbones import SMLPNet
 from mmsmlp.checkpoints import CheckpointError, from_spach
+from mmsmlp.layers import resampling_matrix
 from mmsmlp.registry import MODELS
 
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 2, 1), mlp_ratio=2)
@@ -317,4 +318,36 @@ def test_what_a_runner_loads_is_left_alone(tmp_path: Path) -> None:
     for name, value in model.state_dict().items():
         assert torch.equal(value, weights[name])
     with pytest.raises(CheckpointError, match=r"checkpoint '.*does_not_exist\.pth' does not exist"):
+        model.init_weights()
+
+
+def test_axial_maps_of_another_size_are_resized(tmp_path: Path, log: list) -> None:
+    """W becomes UWD and b becomes Ub; all else is as it was saved."""
+    weights = scrambled(classifier(SMLPNET))
+    torch.save(weights, tmp_path / "x.pth")
+    model = detector(pretrained(dict(SMLPNET, img_size=(96, 64)), tmp_path / "x.pth"))
+    model.init_weights()
+    resized = 0
+    for name, value in model.backbone.stages.state_dict().items():
+        saved = weights[f"backbone.stages.{name}"]
+        if value.shape == saved.shape:
+            assert torch.equal(value, saved)
+            continue
+        resized += 1
+        assert "smlp.column" in name
+        expected = resampling_matrix(len(saved), len(value)) @ saved
+        if name.endswith("weight"):
+            expected = expected @ resampling_matrix(len(value), len(saved))
+        torch.testing.assert_close(value, expected)
+    assert resized == 10
+    level, line = about_loading(log)
+    assert level == logging.INFO and "10 of them resized" in line
+
+
+def test_half_an_axial_map_is_not_resized(tmp_path: Path) -> None:
+    weights = scrambled(classifier(dict(SMLPNET, img_size=96)))
+    del weights["backbone.stages.0.blocks.0.smlp.row.bias"]
+    torch.save(weights, tmp_path / "x.pth")
+    model = detector(pretrained(SMLPNET, tmp_path / "x.pth"))
+    with pytest.raises(CheckpointError, match=r"SMLPNet cannot load .*size mismatch .*row\.weight"):
         model.init_weights()
