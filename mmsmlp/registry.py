@@ -8,9 +8,16 @@ only those of importing this very module. Keep it free of anything that can fail
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
 
 MODELS = Registry(
     "model", parent=MMENGINE_MODELS, scope="mmsmlp", locations=["mmsmlp.backbones", "mmsmlp.necks"]
 )
 HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmsmlp", locations=["mmsmlp.hooks"])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    "optimizer wrapper constructor",
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope="mmsmlp",
+    locations=["mmsmlp.optim"],
+)

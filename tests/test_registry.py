@@ -36,6 +36,24 @@ def test_resolves_from_each_library_with_nothing_imported_first(library: str) ->
     assert result.stdout.strip().endswith("mmsmlp.backbones.smlpnet [640]"), result.stderr
 
 
+@pytest.mark.parametrize("library", ["mmdet", "mmseg", "mmpretrain"])
+def test_layer_decay_is_found_from_each_library_with_nothing_imported_first(library: str) -> None:
+    pytest.importorskip(library)
+    result = run(f"""
+        from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, init_default_scope
+        init_default_scope("{library}")
+        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            dict(
+                type="mmsmlp.LayerDecayOptimWrapperConstructor",
+                optim_wrapper_cfg=dict(optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.05)),
+                paramwise_cfg=dict(layer_decay_rate=0.9),
+            )
+        )
+        print(type(constructor).__module__)
+    """)
+    assert result.stdout.strip().endswith("mmsmlp.optim.layer_decay"), result.stderr
+
+
 def test_imports_with_mmengine_and_mmcv_lite_alone() -> None:
     blocked = {"mmdet", "mmseg", "mmpretrain", "mmcv._ext"}
     result = run(
