@@ -41,6 +41,8 @@ def main() -> None:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             raise UsageError("--auto-scale-lr needs auto_scale_lr.base_batch_size in the config")
         cfg.auto_scale_lr.enable = True
+        # mmengine compares it with GPUs × images, and the optimizer steps once in so many of these.
+        cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get("accumulative_counts", 1)
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume

@@ -16,13 +16,15 @@ TASKS = {"mmdet": "detection", "mmseg": "segmentation", "mmpretrain": "classific
 # Scenes hold a few objects on 160×128 pixels: full-size counts would only cost time.
 MAX_ROIS = 32
 MAX_PROPOSALS = 200
+# An average over some 20 iterations; that of a full schedule would not move in one of minutes.
+EMA_MOMENTUM = 0.05
 
 
 def use_mini(cfg: Config) -> None:
     """Swap data and schedule of a config for the mini ones, and write the data if need be.
 
     The model stays as it is but for the number of classes, how many regions of interest a head
-    samples and how many proposals are kept.
+    samples and how many proposals are kept. An average of weights follows the short schedule.
 
     Args:
         cfg: A config of mmdet, mmseg or mmpretrain, changed in place.
@@ -42,6 +44,9 @@ def use_mini(cfg: Config) -> None:
         classes, palette = ("background", *CLASSES), PALETTE
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].dataset.metainfo = dict(classes=classes, palette=palette)
+    for hook in cfg.get("custom_hooks") or []:
+        if hook["type"].endswith("EMAHook"):
+            hook.update(momentum=EMA_MOMENTUM, interval=1)
     # mmpretrain keeps a preprocessor outside of the model, and it counts classes as well.
     for part in _dicts([cfg.model, cfg.get("data_preprocessor")]):
         if "num_classes" in part:

@@ -51,7 +51,7 @@ param_scheduler = [
         type="CosineAnnealingLR", T_max=max_epochs, eta_min_ratio=0.01, convert_to_iter_based=True
     ),
 ]
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(accumulative_counts=1, optimizer=dict(lr=1e-3))
 default_hooks = dict(
     logger=dict(interval=4),
     checkpoint=dict(interval=1, max_keep_ckpts=1),

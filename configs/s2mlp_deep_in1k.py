@@ -1,0 +1,8 @@
+"""S²-MLP-deep on ImageNet-1K: 300 epochs, batch 1024, 224×224, all of it as DeiT has it."""
+
+_base_ = "_base_/in1k.py"
+
+model = dict(
+    backbone=dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1),
+    head=dict(in_channels=384),
+)
