@@ -190,13 +190,31 @@ def test_resume_goes_on_and_a_finished_run_is_only_evaluated(
     assert (work_dir / "iter_4.pth").stat().st_mtime_ns == state
 
 
+# What --mini changes in the model of a config, by its library.
+COUNTS = {
+    "mmdet": {
+        "roi_head.bbox_head.num_classes": 5,
+        "roi_head.mask_head.num_classes": 5,
+        "train_cfg.rpn_proposal.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
+        "train_cfg.rcnn.sampler.num": mmsmlp.mini.swap.MAX_ROIS,
+        "test_cfg.rpn.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
+    },
+    "mmseg": {
+        "data_preprocessor.size": (128, 128),
+        "decode_head.num_classes": 6,
+        "auxiliary_head.num_classes": 6,
+    },
+    "mmpretrain": {"head.num_classes": 5},
+}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
 def test_mini_changes_the_model_in_counts_only(path: Path, train: Callable) -> None:
     """The full recipe, before and after: what differs is listed here."""
     from mmengine.config import Config
 
-    pytest.importorskip("mmdet")
     full = Config.fromfile(path)
+    pytest.importorskip(full.default_scope)
     mini = Config.fromfile(path)
     mmsmlp.mini.swap.use_mini(mini)
 
@@ -205,16 +223,42 @@ def test_mini_changes_the_model_in_counts_only(path: Path, train: Callable) -> N
             return {prefix: node}
         return {k: v for key in node for k, v in flat(node[key], f"{prefix}.{key}").items()}
 
-    before, after = flat(full.model.to_dict()), flat(mini.model.to_dict())
-    assert before.keys() == after.keys()
-    changed = {key.lstrip("."): after[key] for key in after if after[key] != before[key]}
-    assert changed == {
-        "roi_head.bbox_head.num_classes": 5,
-        "roi_head.mask_head.num_classes": 5,
-        "train_cfg.rpn_proposal.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
-        "train_cfg.rcnn.sampler.num": mmsmlp.mini.swap.MAX_ROIS,
-        "test_cfg.rpn.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
+    def changed(part: str) -> dict[str, object]:
+        before, after = flat(full[part].to_dict()), flat(mini[part].to_dict())
+        return {
+            key.lstrip("."): after.get(key)
+            for key in before | after
+            if after.get(key) != before.get(key)
+        }
+
+    assert changed("model") == COUNTS[full.default_scope]
+    assert set(changed("optim_wrapper")) <= {"optimizer.lr", "accumulative_counts"}
+    assert mini.optim_wrapper.accumulative_counts == 1
+    # An average of weights is one over the short schedule, and goes by its steps.
+    for before, after in zip(
+        full.get("custom_hooks") or [], mini.get("custom_hooks") or [], strict=True
+    ):
+        assert after == {**before, "momentum": mmsmlp.mini.swap.EMA_MOMENTUM, "interval": 1}
+
+
+def test_auto_scaling_counts_accumulated_steps(train: Callable, tmp_path: Path) -> None:
+    pytest.importorskip("mmpretrain")
+    config = write_config(tmp_path, "classification")
+    work_dir = tmp_path / "work"
+    train(
+        *(config, "--mini", "--work-dir", work_dir, "--auto-scale-lr", "--cfg-options"),
+        *("train_dataloader.batch_size=4", "optim_wrapper.accumulative_counts=3"),
+        *("auto_scale_lr.base_batch_size=48", "optim_wrapper.optimizer.lr=0.01"),
+        *("param_scheduler=[]", "default_hooks.logger.interval=1", *SHORT["classification"]),
+    )
+    (scalars,) = work_dir.glob("*/vis_data/scalars.json")
+    rates = {
+        entry["lr"]
+        for line in scalars.read_text().splitlines()
+        if "lr" in (entry := json.loads(line))
     }
+    # 4 images × 3 steps are a quarter of 48.
+    assert rates == {0.0025}
 
 
 def test_a_missing_data_set_is_named_with_the_way_out(train: Callable) -> None:
