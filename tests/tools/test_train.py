@@ -234,6 +234,9 @@ def test_mini_changes_the_model_in_counts_only(path: Path, train: Callable) -> N
     assert changed("model") == COUNTS[full.default_scope]
     assert set(changed("optim_wrapper")) <= {"optimizer.lr", "accumulative_counts"}
     assert mini.optim_wrapper.accumulative_counts == 1
+    # The schedule ends where training does.
+    end, last = mini.param_scheduler[-1].get("end"), mini.train_cfg.get("max_iters")
+    assert end == last == mini.train_cfg.val_interval or end is last is None
     # An average of weights is one over the short schedule, and goes by its steps.
     for before, after in zip(
         full.get("custom_hooks") or [], mini.get("custom_hooks") or [], strict=True

@@ -43,3 +43,9 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 model = dict(data_preprocessor=dict(size=crop_size))
+
+# The heads of segmentors cost more than those of detectors do.
+max_iters = 240
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+param_scheduler = _base_.param_scheduler
+param_scheduler[-1].end = max_iters
