@@ -31,7 +31,7 @@ def axis_linear(x: Tensor, weight: Tensor, dim: int, add: Tensor | None = None) 
     shape = [x.shape[i] for i in order]
     shape[axis] = weight.shape[0]
     outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
-    lines = x.permute(order).reshape(outer, -1, inner)
+    lines = x.permute(order).reshape(outer, weight.shape[1], inner)
     if add is not None:
         add = add[:, None] if add.ndim == 1 else add.permute(order).reshape(outer, -1, inner)
     if axis == x.ndim - 1:
