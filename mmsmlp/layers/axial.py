@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .axis_linear import axis_linear
-from .resampling import resampling_like, resampling_matrix, resize_axis
+from .resampling import cached_resampling_matrix, resampling_matrix, upsample_axis
 
 AXIAL_MODES = ("resample", "window", "relative")
 
@@ -94,7 +94,7 @@ class AxialMixing(nn.Module):
         Returns:
             ``(N, C, H, W)``.
         """
-        return resize_axis(self.mix(x), self.dim, x.shape[self.dim])
+        return upsample_axis(self.mix(x), self.dim, x.shape[self.dim])
 
     def mix(self, x: Tensor) -> Tensor:
         """Mix tokens, and leave going up to the length of ``x`` to whoever calls.
@@ -107,30 +107,31 @@ class AxialMixing(nn.Module):
 
         Returns:
             The mixed map, of the native length where that is the shorter one and the mode is
-            ``'resample'``; :func:`~mmsmlp.layers.resize_axis` brings it back.
+            ``'resample'``; :func:`~mmsmlp.layers.upsample_axis` brings it back.
         """
         length = x.shape[self.dim]
         if length == self.length:
-            return axis_linear(x, self.weight, self.dim, self.bias)
+            return axis_linear(x, self.weight, self.bias, self.dim)
         if self.mode == "window":
             return self._mix_windows(x)
         if self.mode == "relative":
             return self._mix_offsets(x)
-        weight, bias = self.weight @ resampling_like(self.weight, length, self.length), self.bias
+        down = cached_resampling_matrix(length, self.length, self.weight)
+        weight, bias = self.weight @ down, self.bias
         if length < self.length:
-            up = resampling_like(self.weight, self.length, length)
+            up = cached_resampling_matrix(self.length, length, self.weight)
             weight, bias = up @ weight, up @ bias
-        return axis_linear(x, weight, self.dim, bias)
+        return axis_linear(x, weight, bias, self.dim)
 
     def _mix_windows(self, x: Tensor) -> Tensor:
         length = x.shape[self.dim]
         if length < self.length:
-            return axis_linear(x, self.weight[:length, :length], self.dim, self.bias[:length])
-        windows = -(-(length + self.shift) // self.length)
+            return axis_linear(x, self.weight[:length, :length], self.bias[:length], self.dim)
+        windows = (length + self.shift + self.length - 1) // self.length
         after = windows * self.length - self.shift - length
         pad = (self.shift, after) if self.dim == -1 else (0, 0, self.shift, after)
         parts = F.pad(x, pad).unflatten(self.dim, (windows, self.length))
-        y = axis_linear(parts, self.weight, self.dim, self.bias).flatten(self.dim - 1, self.dim)
+        y = axis_linear(parts, self.weight, self.bias, self.dim).flatten(self.dim - 1, self.dim)
         return y.narrow(self.dim, self.shift, length)
 
     def _mix_offsets(self, x: Tensor) -> Tensor:
@@ -141,7 +142,7 @@ class AxialMixing(nn.Module):
             index = torch.arange(length, device=x.device)
             offsets = (index - index[:, None]).clamp(-self.length, self.length)
             toeplitz = F.pad(kernel, (1, 1))[offsets + self.length]
-            return axis_linear(x, toeplitz, self.dim, bias.expand(length))
+            return axis_linear(x, toeplitz, bias.expand(length), self.dim)
         size, margin = ((1, -1), (0, 1)) if self.dim == -1 else ((-1, 1), (1, 0))
         kernel = kernel.view(1, 1, *size).expand(channels, -1, -1, -1)
         padding = [(self.length - 1) * i for i in margin]

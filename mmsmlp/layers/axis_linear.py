@@ -5,42 +5,33 @@ from __future__ import annotations
 from math import prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
-def axis_linear(x: Tensor, weight: Tensor, dim: int, add: Tensor | None = None) -> Tensor:
-    """Multiply every line of ``x`` along an axis by a matrix.
+def axis_linear(x: Tensor, weight: Tensor, bias: Tensor, dim: int) -> Tensor:
+    """``torch.nn.functional.linear`` along an axis of choice.
 
-    Rows, columns and channels of a map are all mapped by this. The result has its axes in the same
-    order in memory as ``x``, and nothing is permuted on the way, whatever the order is: contiguous
-    and channels last cost the same.
+    The result has its axes in the same order in memory as ``x``, and nothing is permuted on the
+    way: contiguous maps and those that are channels last cost the same.
 
     Args:
-        x: Any tensor.
-        weight: ``(L_out, L_in)``, with L_in the length of the axis.
+        x: A tensor with L_in entries along the axis.
+        weight: ``(L_out, L_in)``.
+        bias: ``(L_out,)``.
         dim: The axis.
-        add: What to add to the products: a bias ``(L_out,)`` along the axis, or a tensor of the
-            shape of the result.
 
     Returns:
         ``x`` with L_out in place of L_in.
     """
-    dim %= x.ndim
     order = sorted(range(x.ndim), key=x.stride, reverse=True)
-    axis = order.index(dim)
-    shape = [x.shape[i] for i in order]
-    shape[axis] = weight.shape[0]
-    outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
-    lines = x.permute(order).reshape(outer, weight.shape[1], inner)
-    if add is not None:
-        add = add[:, None] if add.ndim == 1 else add.permute(order).reshape(outer, -1, inner)
+    axis = order.index(dim % x.ndim)
+    y = x.permute(order)
     if axis == x.ndim - 1:
-        lines = lines.flatten(1)
-        if add is None:
-            y = lines @ weight.T
-        else:
-            y = torch.addmm(add.flatten() if add.ndim == 2 else add.flatten(1), lines, weight.T)
+        y = F.linear(y, weight, bias)
     else:
-        weight = weight.expand(outer, -1, -1)
-        y = torch.bmm(weight, lines) if add is None else torch.baddbmm(add, weight, lines)
-    return y.view(shape).permute([order.index(i) for i in range(x.ndim)])
+        before, after = y.shape[:axis], y.shape[axis + 1 :]
+        lines = y.reshape(prod(before), y.shape[axis], prod(after))
+        y = torch.baddbmm(bias[:, None], weight.expand(lines.shape[0], -1, -1), lines)
+        y = y.view(*before, weight.shape[0], *after)
+    return y.permute([order.index(i) for i in range(x.ndim)])

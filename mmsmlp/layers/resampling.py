@@ -1,4 +1,4 @@
-"""Linear resampling of lines of samples, as a matrix."""
+"""Linear resampling of lines of samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def resampling_matrix(
@@ -40,33 +40,37 @@ def resampling_matrix(
 
 
 @lru_cache(maxsize=1024)
-def _cached(source: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _built_once(source: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     # A tensor made in inference mode could not take part in training later.
     with torch.inference_mode(False):
         return resampling_matrix(source, target, dtype, device)
 
 
-def resampling_like(x: Tensor, source: int, target: int) -> Tensor:
-    """:func:`resampling_matrix` of the data type and device of ``x``, built once; leave it as is.
+def cached_resampling_matrix(source: int, target: int, like: Tensor) -> Tensor:
+    """:func:`resampling_matrix` of the data type and device of a tensor, built once.
 
-    Tracers get one of their own, for what they trace must not outlive them.
+    Not to be written to. What traces a network gets a matrix of its own: it must be part of the
+    trace, or is none to be kept.
     """
-    if torch.compiler.is_compiling() or type(x) not in (Tensor, torch.nn.Parameter):
-        return resampling_matrix(source, target, x.dtype, x.device)
-    return _cached(source, target, x.dtype, x.device)
+    traced = torch.compiler.is_compiling() or type(like) not in (Tensor, nn.Parameter)
+    build = resampling_matrix if traced else _built_once
+    return build(source, target, like.dtype, like.device)
 
 
-def resize_axis(x: Tensor, dim: int, length: int) -> Tensor:
-    """Bring an axis up to a length, as :func:`resampling_matrix` does.
+def upsample_axis(x: Tensor, dim: int, length: int) -> Tensor:
+    """Bring an axis up to a length, as :func:`resampling_matrix` would.
 
-    Every value takes two neighbours only, which is less than a product with the matrix.
+    A value takes two neighbours only, which is less work than a row of the matrix.
 
     Args:
         x: ``(N, C, H, W)``.
         dim: The axis: -1 for the width, -2 for the height.
         length: Its length to be, not below what it is.
+
+    Returns:
+        ``x`` with ``length`` in place of H or W; ``x`` itself where that is no change.
     """
     if x.shape[dim] == length:
         return x
     size = (x.shape[2], length) if dim == -1 else (length, x.shape[3])
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .axial import AxialMixing
 from .fusion import ConcatFusion, Sum, WeightedSum
-from .resampling import resize_axis
+from .resampling import upsample_axis
 
 
 class SparseMLP(nn.Module):
@@ -76,5 +76,5 @@ class SparseMLP(nn.Module):
             y = axial.mix(y)
         y = self.fuse.map(k, y)
         for axial in axials:
-            y = resize_axis(y, axial.dim, x.shape[axial.dim])
+            y = upsample_axis(y, axial.dim, x.shape[axial.dim])
         return y

@@ -1,14 +1,21 @@
 """sMLPNet against the authors' implementation and the paper's figures."""
 
+from copy import deepcopy
+from pathlib import Path
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import revert_sync_batchnorm
+from mmengine.runner import load_checkpoint
+from torch.export import Dim
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.backbones import SMLPNet
 from mmsmlp.checkpoints import from_spach
+from mmsmlp.layers import AxialMixing
 
 MINI = dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3)
 
@@ -128,6 +135,80 @@ def test_sync_batch_norm_serves_in_place_of_batch_norm() -> None:
     torch.testing.assert_close(revert_sync_batchnorm(sync)(x), plain(x))
 
 
+def test_patch_sizes_are_part_of_an_arch() -> None:
+    network = SMLPNet(dict(MINI, patch_sizes=(2, 2, 2, 2)), img_size=32)
+    assert network.strides == [2, 4, 8, 16]
+    assert [stage.blocks[0].smlp.row.length for stage in network.stages] == [16, 8, 4, 2]
+
+
+def axial_maps(network: SMLPNet) -> list[AxialMixing]:
+    return [module for module in network.modules() if isinstance(module, AxialMixing)]
+
+
+def test_axial_mode_may_change_on_a_network_with_weights() -> None:
+    torch.manual_seed(0)
+    network = SMLPNet(MINI, img_size=64, axial_mode="window").eval()
+    state = deepcopy(network.state_dict())
+    native, larger = torch.randn(1, 3, 64, 64), torch.randn(1, 3, 96, 128)
+    outputs = {}
+    for mode in ("window", "resample", "relative"):
+        network.axial_mode = mode
+        assert network.axial_mode == mode
+        assert {axial.mode for axial in axial_maps(network)} == {mode}
+        outputs[mode] = network(native), network(larger)
+    torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
+    for mode in ("resample", "relative"):
+        torch.testing.assert_close(outputs[mode][0], outputs["window"][0], rtol=0, atol=0)
+        assert not torch.allclose(outputs[mode][1][0], outputs["window"][1][0], atol=1e-3)
+    with pytest.raises(ValueError, match="axial_mode must be one of"):
+        network.axial_mode = "stretch"
+
+
+def test_windows_of_every_other_block_are_shifted() -> None:
+    network = SMLPNet(dict(MINI, depths=(1, 3, 2, 1)), img_size=64)
+    shifts = [[block.smlp.row.shift for block in stage.blocks] for stage in network.stages]
+    assert shifts == [[0], [0, 4, 0], [0, 2], [0]]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_checkpoints_of_another_native_size_are_followed(strict: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = SMLPNet(MINI, img_size=64).eval()
+    for norm in source.modules():
+        if isinstance(norm, _BatchNorm):
+            norm.running_var.uniform_(0.5, 2)
+    path = str(tmp_path / "source.pth")
+    torch.save({"state_dict": {f"backbone.{k}": v for k, v in source.state_dict().items()}}, path)
+    # As part of a model, as detectors hold it.
+    model = torch.nn.ModuleDict({"backbone": SMLPNet(MINI, img_size=(96, 160))}).eval()
+    with patch("mmsmlp.backbones.smlpnet.print_log") as log:
+        load_checkpoint(model, path, strict=strict)
+    log.assert_called_once()
+    assert "12 axial maps" in log.call_args.args[0]
+    assert "16 to 40, 16 to 24, 8 to 20, 8 to 12" in log.call_args.args[0]
+    x = torch.randn(2, 3, 96, 160)
+    torch.testing.assert_close(model["backbone"](x), source(x), atol=1e-5, rtol=1e-5)
+    with patch("mmsmlp.backbones.smlpnet.print_log") as log:
+        model.load_state_dict(model.state_dict())
+    log.assert_not_called()
+
+
+@pytest.mark.slow
+def test_exported_for_all_sizes_beyond_the_native_one() -> None:
+    torch.manual_seed(0)
+    network = SMLPNet(dict(MINI, depths=(1, 1, 1, 1)), img_size=64).eval()
+    height, width = Dim("height", min=3, max=32), Dim("width", min=3, max=32)
+    with torch.no_grad():
+        exported = torch.export.export(
+            network,
+            (torch.randn(2, 3, 96, 160),),
+            dynamic_shapes=({2: 32 * height, 3: 32 * width},),
+        ).module()
+        for size in [(96, 160), (224, 96), (128, 128)]:
+            x = torch.randn(2, 3, *size)
+            torch.testing.assert_close(exported(x), network(x))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -153,6 +234,7 @@ def test_sync_batch_norm_serves_in_place_of_batch_norm() -> None:
             dict(smlp_cfg=dict(fusion="max")),
             "fusion must be 'concat', 'sum' or 'weighted_sum', got",
         ),
+        (dict(axial_mode="stretch"), r"axial_mode must be one of \('resample', .* got 'stretch'"),
         (dict(frozen_stages=3, out_indices=(0, 1)), r"frozen_stages must be in \[-1, 2\]"),
     ],
 )

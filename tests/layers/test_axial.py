@@ -1,100 +1,144 @@
-"""The axial map against numpy written out by hand."""
+"""The axial map in its modes against numpy written out by hand."""
+
+from __future__ import annotations
+
+import copy
+import pickle
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmsmlp.layers import AxialMixing, resampling_matrix
+from mmsmlp.layers import AXIAL_MODES, AxialMixing, resampling_matrix, resize_axial_map
 
-
-def triangle_resampling(source: int, target: int) -> np.ndarray:
-    """Linear resampling with half-pixel centres, entry by entry."""
-    matrix = np.zeros((target, source))
-    ratio = source / target
-    support = max(ratio, 1.0)
-    for i in range(target):
-        centre = (i + 0.5) * ratio
-        for j in range(source):
-            matrix[i, j] = max(0.0, 1 - abs(j + 0.5 - centre) / support)
-        matrix[i] /= matrix[i].sum()
-    return matrix
+FORMATS = [torch.contiguous_format, torch.channels_last]
+LENGTHS = [1, 2, 5, 6, 7, 11, 12, 18, 40, 1000]
 
 
-lengths = st.integers(min_value=1, max_value=40)
+def resampled(line: np.ndarray, weight: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray:
+    """y = U(Wx' + b), x' = Dx."""
+    down = resampling_matrix(len(line), len(bias), torch.float64).numpy()
+    up = resampling_matrix(len(bias), len(line), torch.float64).numpy()
+    return up @ (weight @ (down @ line) + bias)
 
 
-@settings(deadline=None, max_examples=60)
-@given(source=lengths, target=lengths)
-def test_resampling_matrix_equals_the_formula(source: int, target: int) -> None:
-    matrix = resampling_matrix(source, target, torch.float64).numpy()
-    np.testing.assert_allclose(matrix, triangle_resampling(source, target), atol=1e-12)
-    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-12)
+def windowed(line: np.ndarray, weight: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray:
+    """Each window by the part of W that lies on the line."""
+    native = len(bias)
+    y = np.empty_like(line)
+    for start in range(-shift if len(line) > native else 0, len(line), native):
+        first, stop = max(start, 0), min(start + native, len(line))
+        part = slice(first - start, stop - start)
+        y[first:stop] = weight[part, part] @ line[first:stop] + bias[part]
+    return y
 
 
-def test_known_resamplings() -> None:
-    # Going up by two, a sample keeps 3/4 of itself and takes 1/4 of its neighbour.
-    up = resampling_matrix(2, 4)
-    torch.testing.assert_close(
-        up, torch.tensor([[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]])
-    )
-    # Going down by two, the triangle is four samples wide: 1, 3, 3, 1 eighths.
-    down = resampling_matrix(8, 4)
-    torch.testing.assert_close(down[1], torch.tensor([0, 1, 3, 3, 1, 0, 0, 0]) / 8)
-    assert torch.equal(resampling_matrix(7, 7), torch.eye(7))
+def relative(line: np.ndarray, weight: np.ndarray, bias: np.ndarray, shift: int) -> np.ndarray:
+    """Every pair of tokens by the mean of a diagonal."""
+    if len(line) == len(bias):
+        return weight @ line + bias
+    y = np.full_like(line, bias.mean())
+    for offset in range(1 - len(bias), len(bias)):
+        mean = np.diagonal(weight, offset).mean()
+        for i in range(max(0, -offset), min(len(line), len(line) - offset)):
+            y[i] += mean * line[i + offset]
+    return y
 
 
-def test_ramp_survives_going_up_and_down() -> None:
-    """Linear interpolation is exact on a line, away from the borders that it clamps."""
-    coarse = torch.arange(10, dtype=torch.float64) + 0.5
-    fine = (torch.arange(30, dtype=torch.float64) + 0.5) / 3
-    up = resampling_matrix(10, 30, torch.float64)
-    torch.testing.assert_close((up @ coarse)[2:-2], fine[2:-2])
-    down = resampling_matrix(30, 10, torch.float64)
-    torch.testing.assert_close((down @ fine)[1:-1], coarse[1:-1])
+BY_HAND = {"resample": resampled, "window": windowed, "relative": relative}
 
 
-def mix_by_hand(layer: AxialMixing, x: np.ndarray) -> np.ndarray:
-    """y = U(Wx' + b), x' = Dx, line by line in float64."""
-    weight, bias = (p.detach().double().numpy() for p in (layer.weight, layer.bias))
-    axis = layer.dim
-    length = x.shape[axis]
-    down = triangle_resampling(length, layer.length)
-    up = triangle_resampling(layer.length, length)
-    return np.apply_along_axis(lambda line: up @ (weight @ (down @ line) + bias), axis, x)
+@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize("dim", [-1, -2])
+@pytest.mark.parametrize("mode", AXIAL_MODES)
+def test_any_length_equals_the_definition(mode: str, dim: int, shift: int) -> None:
+    torch.manual_seed(0)
+    layer = AxialMixing(6, dim, mode, shift).double()
+    weight, bias = (p.detach().numpy() for p in (layer.weight, layer.bias))
+    for length in LENGTHS:
+        shape = (2, 3, 2, length) if dim == -1 else (2, 3, length, 2)
+        x = torch.randn(shape, dtype=torch.float64)
+        expected = np.apply_along_axis(BY_HAND[mode], dim, x.numpy(), weight, bias, shift)
+        for memory_format in FORMATS:
+            y = layer(x.contiguous(memory_format=memory_format)).detach()
+            np.testing.assert_allclose(y, expected, atol=1e-10, err_msg=str(length))
+
+
+@pytest.mark.parametrize("mode", AXIAL_MODES)
+def test_native_length_is_the_linear_map_bit_for_bit(mode: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 5, 9)
+    layer = AxialMixing(9, dim=-1, mode=mode, shift=4)
+    assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+    # Sums of small integers are exact, so the order of a sum does not show.
+    x = torch.randint(-8, 8, (2, 3, 9, 5)).float()
+    layer = AxialMixing(9, dim=-2, mode=mode, shift=4)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(torch.randint(-8, 8, parameter.shape))
+    expected = F.linear(x.mT, layer.weight, layer.bias).mT
+    for memory_format in FORMATS:
+        assert torch.equal(layer(x.contiguous(memory_format=memory_format)), expected)
+
+
+@pytest.mark.parametrize("length", [3, 9, 27, 45])
+def test_resampling_a_constant_and_a_ramp(length: int) -> None:
+    """A constant arrives as one; W = 1 gives a ramp back, away from the borders.
+
+    The triangle that goes down by a whole number is symmetric in its samples; others are not.
+    """
+    layer = AxialMixing(9, dim=-1).double()
+    y = layer(torch.full((1, 1, 1, length), 2.5, dtype=torch.float64))
+    native = layer.weight.sum(dim=1) * 2.5 + layer.bias
+    torch.testing.assert_close(y[0, 0, 0], resampling_matrix(9, length, torch.float64) @ native)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(9))
+        layer.bias.fill_(-1)
+    ramp = (torch.arange(length, dtype=torch.float64) + 0.5) / length
+    border = -(-2 * length // 9) if length > 9 else 1
+    y = layer(ramp.expand(1, 1, 1, -1))[0, 0, 0]
+    torch.testing.assert_close(y[border:-border], ramp[border:-border] - 1)
 
 
 @pytest.mark.parametrize("dim", [-1, -2])
-# Both orders of the product (one L'×L' map up to 2.4 L, three factors beyond) and both directions.
-@pytest.mark.parametrize("length", [1, 2, 5, 6, 7, 11, 14, 15, 40])
-def test_any_length_equals_matrices_by_hand(dim: int, length: int) -> None:
-    torch.manual_seed(length)
-    layer = AxialMixing(6, dim)
-    shape = (2, 3, 4, length) if dim == -1 else (2, 3, length, 4)
-    x = torch.randn(shape)
-    expected = mix_by_hand(layer, x.double().numpy())
-    np.testing.assert_allclose(layer(x).detach().numpy(), expected, atol=2e-6)
+def test_windows_of_a_multiple_are_native_maps_of_their_own(dim: int) -> None:
+    torch.manual_seed(0)
+    layer = AxialMixing(6, dim, "window")
+    parts = [torch.randn(2, 3, 6, 6) for _ in range(4)]
+    expected = torch.cat([layer(part) for part in parts], dim)
+    torch.testing.assert_close(layer(torch.cat(parts, dim)), expected)
+    # Shifted by half a window, the inner ones are native maps again.
+    shifted = AxialMixing(6, dim, "window", shift=3)
+    shifted.load_state_dict(layer.state_dict())
+    x = torch.cat([torch.zeros_like(parts[0]).narrow(dim, 0, 3), *parts], dim)
+    torch.testing.assert_close(shifted(x).narrow(dim, 3, 24), expected)
 
 
-def test_native_length_is_the_linear_map_bit_for_bit() -> None:
-    layer = AxialMixing(9, dim=-1)
-    x = torch.randn(2, 3, 5, 9)
-    assert torch.equal(layer(x), torch.nn.functional.linear(x, layer.weight, layer.bias))
+@pytest.mark.parametrize("length", [11, 30])
+def test_offsets_commute_with_translation_away_from_borders(length: int) -> None:
+    torch.manual_seed(0)
+    layer = AxialMixing(6, dim=-1, mode="relative")
+    x = F.pad(torch.randn(1, 2, 3, length - 10), (3, 7))
+    torch.testing.assert_close(layer(x.roll(2, dims=-1))[..., 2:], layer(x)[..., :-2])
 
 
 def test_height_is_the_width_of_the_transpose() -> None:
-    row, column = AxialMixing(9, dim=-1), AxialMixing(9, dim=-2)
-    column.load_state_dict(row.state_dict())
-    x = torch.randn(2, 3, 13, 7)
-    torch.testing.assert_close(column(x), row(x.mT).mT)
+    for mode in AXIAL_MODES:
+        row, column = AxialMixing(9, -1, mode, 4), AxialMixing(9, -2, mode, 4)
+        column.load_state_dict(row.state_dict())
+        x = torch.randn(2, 3, 13, 7)
+        torch.testing.assert_close(column(x), row(x.mT).mT)
 
 
-@pytest.mark.parametrize("length", [3, 4, 10])
+@pytest.mark.parametrize("length", [3, 4, 6, 10])
 @pytest.mark.parametrize("dim", [-1, -2])
-def test_gradients(length: int, dim: int) -> None:
-    layer = AxialMixing(4, dim).double()
-    x = torch.randn(1, 1, length, length, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize("mode", AXIAL_MODES)
+def test_gradients(mode: str, dim: int, length: int) -> None:
+    layer = AxialMixing(4, dim, mode, shift=2).double()
+    shape = (1, 2, 2, length) if dim == -1 else (1, 2, length, 2)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
         lambda x, weight, bias: torch.func.functional_call(
             layer, {"weight": weight, "bias": bias}, (x,)
@@ -103,23 +147,95 @@ def test_gradients(length: int, dim: int) -> None:
     )
 
 
-def test_both_memory_formats_agree() -> None:
-    layer = AxialMixing(5, dim=-2)
-    x = torch.randn(2, 8, 7, 6)
-    torch.testing.assert_close(layer(x.contiguous(memory_format=torch.channels_last)), layer(x))
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("mode", AXIAL_MODES)
+def test_autocast_stays_within_a_few_roundings(mode: str, dtype: torch.dtype) -> None:
+    """Of a value and of what it is made of: x, W, the resampling and the result are rounded."""
+    torch.manual_seed(0)
+    layer = AxialMixing(14, -2, mode, shift=7)
+    for length in (5, 14, 20, 70):
+        x = torch.randn(2, 8, length, 3)
+        with torch.autocast("cpu", dtype):
+            y = layer(x)
+        assert (y - layer(x)).abs().max() < 4 * torch.finfo(dtype).eps, length
 
 
-def test_half_precision_resamples_with_the_rounded_matrix() -> None:
-    exact = resampling_matrix(7, 12, torch.float64)
-    half = resampling_matrix(7, 12, torch.bfloat16)
-    assert half.dtype is torch.bfloat16
-    torch.testing.assert_close(half, exact.to(torch.bfloat16))
+class Copies(TorchDispatchMode):
+    """Collects what copies a tensor of some size, padding apart."""
+
+    def __init__(self, numel: int) -> None:
+        super().__init__()
+        self.numel = numel
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        y = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in ("clone", "copy_", "contiguous", "_to_copy") and y.numel() >= self.numel:
+            self.found.append(name)
+        return y
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("dim", [-1, -2])
+def test_no_copies_in_either_memory_format(dim: int, memory_format: torch.memory_format) -> None:
+    layer = AxialMixing(6, dim)
+    for size in (4, 6, 10, 30):
+        x = torch.randn(2, 8, size, size).contiguous(memory_format=memory_format)
+        with torch.no_grad(), Copies(x.numel() // 8) as copies:
+            y = layer(x)
+        assert not copies.found
+        assert y.is_contiguous(memory_format=memory_format)
+
+
+def test_the_mode_may_change_and_nothing_derived_is_kept() -> None:
+    torch.manual_seed(0)
+    layer, x = AxialMixing(6, dim=-1), torch.randn(1, 2, 3, 15)
+    before = copy.deepcopy(layer.state_dict())
+    outputs = {}
+    for mode in AXIAL_MODES:
+        layer.mode = mode
+        outputs[mode] = layer(x)
+        twin = pickle.loads(pickle.dumps(layer))
+        assert torch.equal(twin(x), outputs[mode])
+        assert len(pickle.dumps(layer)) == len(pickle.dumps(copy.deepcopy(layer)))
+    assert list(layer.state_dict()) == ["weight", "bias"] and not list(layer.buffers())
+    torch.testing.assert_close(layer.state_dict(), before, rtol=0, atol=0)
+    assert not torch.allclose(outputs["resample"], outputs["window"])
+    assert not torch.allclose(outputs["resample"], outputs["relative"])
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("length", [4, 15])
+def test_a_state_dict_of_another_length_is_resized(length: int, strict: bool) -> None:
+    torch.manual_seed(0)
+    source, target = AxialMixing(9, dim=-1).double(), AxialMixing(length, dim=-1).double()
+    state = source.state_dict()
+    saved = copy.deepcopy(state)
+    result = target.load_state_dict(state, strict=strict)
+    assert not result.missing_keys and not result.unexpected_keys
+    torch.testing.assert_close(state, saved, rtol=0, atol=0)
+    x = torch.randn(1, 2, 3, length, dtype=torch.float64)
+    torch.testing.assert_close(target(x), source(x))
+
+
+def test_what_is_no_axial_map_is_not_resized() -> None:
+    layer = AxialMixing(4, dim=-1)
+    for weight, bias in ((torch.ones(5, 3), torch.ones(5)), (torch.ones(5, 5), torch.ones(6))):
+        assert resize_axial_map(weight, bias, 4)[0] is weight
+        with pytest.raises(RuntimeError, match="size mismatch for weight"):
+            layer.load_state_dict({"weight": weight, "bias": bias})
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0, -1), "length must be at least 1, got 0"), ((4, 1), "dim must be -1 .* got 1")],
+    [
+        ((0, -1), "length must be at least 1, got 0"),
+        ((4, 1), "dim must be -1 .* got 1"),
+        ((4, -1, "stretch"), r"mode must be one of \('resample', 'window', 'relative'\), got 's"),
+        ((4, -1, "window", 4), r"shift must be in \[0, 4\), got 4"),
+    ],
 )
-def test_bad_arguments(arguments: tuple[int, int], message: str) -> None:
+def test_bad_arguments(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AxialMixing(*arguments)

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.export import Dim
 
-from mmsmlp.layers import SparseMLP
+from mmsmlp.layers import AXIAL_MODES, SparseMLP, resampling_matrix
 
 
 def test_fuses_identity_row_and_column_in_this_order() -> None:
@@ -30,15 +31,32 @@ def test_parameters_as_the_paper_counts_them() -> None:
     )
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("identity", [True, False])
 @pytest.mark.parametrize("sequential", [True, False])
 @pytest.mark.parametrize("fusion", ["concat", "sum", "weighted_sum"])
-def test_ablations_of_branches_and_fusion(fusion: str, sequential: bool, identity: bool) -> None:
+@pytest.mark.parametrize("size", [(3, 5), (7, 5), (2, 9), (8, 17), (1, 1), (2, 4)])
+def test_every_form_equals_the_full_one(
+    size: tuple[int, int],
+    fusion: str,
+    sequential: bool,
+    identity: bool,
+    memory_format: torch.memory_format,
+) -> None:
     torch.manual_seed(0)
     layer = SparseMLP(4, (3, 5), fusion, identity, sequential).double()
-    x = torch.randn(2, 4, 3, 5, dtype=torch.float64)
-    row = x @ layer.row.weight.T + layer.row.bias
-    column = layer.column.weight @ (row if sequential else x) + layer.column.bias[:, None]
+    x = torch.randn(2, 4, *size, dtype=torch.float64).contiguous(memory_format=memory_format)
+    given = x.clone()
+
+    def axial(layer, length):
+        up = resampling_matrix(layer.length, length, x.dtype)
+        down = resampling_matrix(length, layer.length, x.dtype)
+        return up @ layer.weight @ down, up @ layer.bias
+
+    weight, bias = axial(layer.row, size[1])
+    row = x @ weight.T + bias
+    weight, bias = axial(layer.column, size[0])
+    column = weight @ (row if sequential else x) + bias[:, None]
     branches = [x] * identity + [row] * (not sequential) + [column]
     if fusion == "concat":
         weight = layer.fuse.weight[:, :, 0, 0]
@@ -54,3 +72,25 @@ def test_ablations_of_branches_and_fusion(fusion: str, sequential: bool, identit
         assert not list(layer.fuse.parameters())
         expected = sum(branches)
     torch.testing.assert_close(layer(x), expected)
+    assert torch.equal(x, given)
+
+
+@pytest.mark.parametrize("mode", AXIAL_MODES)
+def test_compiled_and_exported_with_sizes_left_open(mode: str) -> None:
+    """Compiled for any size; exported for those beyond the native one, as detectors use them."""
+    torch.manual_seed(0)
+    layer = SparseMLP(4, (4, 4), shifted=True).eval()
+    layer.row.mode = layer.column.mode = mode
+    compiled = torch.compile(layer, dynamic=True, backend="aot_eager")
+    example = torch.randn(2, 4, 7, 11)
+    sizes = {2: Dim("height", min=5, max=64), 3: Dim("width", min=5, max=64)}
+    if mode == "relative":  # a convolution from twice the native length on
+        sizes = {2: Dim("height", min=5, max=7), 3: Dim("width", min=8, max=64)}
+    with torch.no_grad():
+        exported = torch.export.export(layer, (example,), dynamic_shapes=(sizes,)).module()
+        for size in [(7, 11), (5, 13), (7, 40)]:
+            x = torch.randn(2, 4, *size)
+            torch.testing.assert_close(exported(x), layer(x))
+        for size in [(7, 11), (4, 4), (2, 3), (3, 9), (7, 40)]:
+            x = torch.randn(2, 4, *size)
+            torch.testing.assert_close(compiled(x), layer(x))
