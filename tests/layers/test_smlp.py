@@ -82,13 +82,17 @@ def test_compiled_and_exported_with_sizes_left_open(mode: str) -> None:
     layer = SparseMLP(4, (4, 4), shifted=True).eval()
     layer.row.mode = layer.column.mode = mode
     compiled = torch.compile(layer, dynamic=True, backend="aot_eager")
-    example = torch.randn(2, 4, 7, 11)
     sizes = {2: Dim("height", min=5, max=64), 3: Dim("width", min=5, max=64)}
-    if mode == "relative":  # a convolution from twice the native length on
+    open_sizes = [(7, 11), (5, 13), (7, 40)]
+    if mode == "window":  # whole windows
+        sizes = {2: 4 * Dim("height", min=2, max=16), 3: 4 * Dim("width", min=2, max=16)}
+        open_sizes = [(8, 12), (20, 8), (12, 40)]
+    elif mode == "relative":  # a convolution from twice the native length on
         sizes = {2: Dim("height", min=5, max=7), 3: Dim("width", min=8, max=64)}
     with torch.no_grad():
+        example = torch.randn(2, 4, *open_sizes[0])
         exported = torch.export.export(layer, (example,), dynamic_shapes=(sizes,)).module()
-        for size in [(7, 11), (5, 13), (7, 40)]:
+        for size in open_sizes:
             x = torch.randn(2, 4, *size)
             torch.testing.assert_close(exported(x), layer(x))
         for size in [(7, 11), (4, 4), (2, 3), (3, 9), (7, 40)]:
