@@ -29,6 +29,15 @@ from mmsmlp.registry import MODELS
 
 from .pyramid import PyramidBackbone, native_grids, resolve_arch
 
+# Keeps the variance of what a layer is given.
+KAIMING = dict(
+    type="Kaiming",
+    layer=["Conv2d", "Linear"],
+    mode="fan_in",
+    nonlinearity="linear",
+    distribution="normal",
+)
+
 
 class S2Component(nn.Module):
     """Token mixing: expand, shift each part its own way, fuse (arXiv 2108.01072, eq. 6 to 10).
@@ -111,7 +120,8 @@ class S2MLPv2(PyramidBackbone):
         frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
             k the stem and the first k stages.
         with_cp: Whether blocks recompute their activations in the backward pass.
-        init_cfg: Initialisation, as mmengine has it; a truncated normal of 0.02 if not given.
+        init_cfg: Initialisation, as mmengine has it; normal, with the variance of what a layer is
+            given kept, if not given.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -183,7 +193,5 @@ class S2MLPv2(PyramidBackbone):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             with_cp=with_cp,
-            # Torch's own weights are so large that split attention, which is fed a sum over all
-            # tokens, would begin saturated and without a gradient.
-            init_cfg=init_cfg or dict(type="TruncNormal", layer=["Conv2d", "Linear"], std=0.02),
+            init_cfg=init_cfg or KAIMING,
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from operator import add
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -23,6 +24,9 @@ class SplitAttention(nn.Module):
     The paper's sum grows with the number of tokens. Here it is the mean times ``num_tokens``: the
     paper's sum at the native size, and on the scale of that at every other.
 
+    A sum over thousands of tokens saturates the softmax unless the weights are small: they start
+    such that all maps weigh about the same.
+
     Args:
         channels: Number of channels c of each map.
         num_maps: Number of maps K.
@@ -33,13 +37,21 @@ class SplitAttention(nn.Module):
         super().__init__()
         self.num_maps = num_maps
         self.num_tokens = num_tokens
-        self.fc1 = nn.Linear(channels, channels // 4, bias=False)
-        self.fc2 = nn.Linear(channels // 4, num_maps * channels, bias=False)
+        # Not linear layers: what initialises all of those in a network shall not reach these.
+        self.weight1 = nn.Parameter(torch.empty(channels // 4, channels))
+        self.weight2 = nn.Parameter(torch.empty(num_maps * channels, channels // 4))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise by truncated normals of 0.02, for a mean over tokens in place of a sum."""
+        nn.init.trunc_normal_(self.weight1, std=0.02 / self.num_tokens)
+        nn.init.trunc_normal_(self.weight2, std=0.02)
 
     def logits(self, maps: Sequence[Tensor]) -> Tensor:
         """K × (N, C, H, W) -> (N, K, C), the input of the softmax."""
         a = self.num_tokens * sum(x.mean(dim=(2, 3)) for x in maps)
-        return self.fc2(F.gelu(self.fc1(a))).unflatten(1, (self.num_maps, -1))
+        hidden = F.gelu(F.linear(a, self.weight1))
+        return F.linear(hidden, self.weight2).unflatten(1, (self.num_maps, -1))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """K × (N, C, H, W) -> (N, C, H, W)."""

@@ -13,9 +13,9 @@ def weigh(layer: SplitAttention, maps: list[Tensor], tokens: float) -> Tensor:
     """The paper's steps one by one, with ``tokens`` times the mean for the sum of tokens."""
     num_maps, channels = len(maps), maps[0].shape[1]
     a = torch.stack(maps).sum(dim=(0, 3, 4)) * tokens / maps[0][0, 0].numel()
-    hidden = a @ layer.fc1.weight.T
+    hidden = a @ layer.weight1.T
     hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
-    scores = (hidden @ layer.fc2.weight.T).reshape(-1, num_maps, channels).exp()
+    scores = (hidden @ layer.weight2.T).reshape(-1, num_maps, channels).exp()
     weights = scores / scores.sum(dim=1, keepdim=True)
     return torch.einsum("nkc,knchw->nchw", weights, torch.stack(maps))
 
@@ -31,7 +31,7 @@ def test_equals_its_formula(size: tuple[int, int], num_maps: int) -> None:
         a = sum(x.sum(dim=(2, 3)) for x in maps)
         torch.testing.assert_close(
             layer.logits(maps).flatten(1),
-            torch.nn.functional.gelu(a @ layer.fc1.weight.T) @ layer.fc2.weight.T,
+            torch.nn.functional.gelu(a @ layer.weight1.T) @ layer.weight2.T,
         )
 
 
