@@ -39,8 +39,10 @@ def run_without_padding(
 ) -> tuple[Tensor, ...]:
     """Run a pyramid on each image of a padded batch as if it were alone and not padded.
 
-    Images of equal extent run together, cropped to it. Their maps are zero where the padding was.
-    What is not padded is not touched, and what is costs less than it would with its padding.
+    Images of equal extent run together, cropped to it, which costs less than running the padding.
+    Their maps go on beyond the image with their last row and column: what is made of them there,
+    such as proposals, is then like that of an image. Maps that end in zeros look like nothing that
+    heads have met, and draw proposals.
 
     Args:
         network: Gives maps of ⌈H/s⌉×⌈W/s⌉ for images of any size.
@@ -56,16 +58,20 @@ def run_without_padding(
         groups.setdefault(extent, []).append(i)
     if groups.keys() <= {(height, width)}:
         return network(x)
-    maps: list[Tensor] = []
+
+    def extend(y: Tensor, stride: int) -> Tensor:
+        rows, columns = (
+            torch.arange(-(-padded // stride), device=y.device).clamp(max=side - 1)
+            for padded, side in zip((height, width), y.shape[2:], strict=True)
+        )
+        return y[:, :, rows[:, None], columns]
+
+    parts = []
     for (h, w), images in groups.items():
-        cropped = network(x[images, :, :h, :w])
-        maps = maps or [
-            y.new_zeros(len(x), y.shape[1], -(-height // stride), -(-width // stride))
-            for y, stride in zip(cropped, strides, strict=True)
-        ]
-        for y, part in zip(maps, cropped, strict=True):
-            y[images, :, : part.shape[2], : part.shape[3]] = part
-    return tuple(maps)
+        maps = network(x[images, :, :h, :w])
+        parts.append([extend(y, stride) for y, stride in zip(maps, strides, strict=True)])
+    order = torch.tensor([i for images in groups.values() for i in images]).argsort()
+    return tuple(torch.cat(maps)[order] for maps in zip(*parts, strict=True))
 
 
 def values_are_known(x: Tensor) -> bool:

@@ -137,7 +137,7 @@ class PyramidBackbone(BaseModule):
 
         Returns:
             One map per entry of ``out_indices``, ``(N, channels[k], ⌈H/s⌉, ⌈W/s⌉)`` with
-            ``s = strides[k]``; zero on padding, in inference.
+            ``s = strides[k]``; in inference the borders of images go on over their padding.
 
         Raises:
             ValueError: If ``x`` has another number of dimensions or channels.

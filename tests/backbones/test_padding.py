@@ -66,7 +66,9 @@ def test_features_are_those_of_the_image_alone(network) -> None:
         for y, expected in zip(together, alone, strict=True):
             h, w = expected.shape[2:]
             torch.testing.assert_close(y[i, :, :h, :w], expected[0], rtol=0, atol=1e-5)
-            assert not y[i, :, h:].any() and not y[i, :, :, w:].any()
+            # The last row and column go on.
+            assert torch.equal(y[i, :, h:], y[i, :, h - 1 : h].expand_as(y[i, :, h:]))
+            assert torch.equal(y[i, :, :, w:], y[i, :, :, w - 1 : w].expand_as(y[i, :, :, w:]))
 
 
 def test_maps_have_the_size_of_the_padded_batch(network) -> None:
@@ -103,8 +105,12 @@ def test_training_is_as_without(network) -> None:
 def test_gradients_flow_in_inference(network) -> None:
     (x,) = images((50, 70))
     alone, together = x[None].requires_grad_(), pad([x, *images((64, 96))]).requires_grad_()
-    (expected,) = torch.autograd.grad(sum(y.sum() for y in network(alone)), alone)
-    (gradient,) = torch.autograd.grad(sum(y[0].sum() for y in network(together)), together)
+    maps = network(alone)
+    (expected,) = torch.autograd.grad(sum(y.square().sum() for y in maps), alone)
+    on_image = [
+        y[0, :, : z.shape[2], : z.shape[3]] for y, z in zip(network(together), maps, strict=True)
+    ]
+    (gradient,) = torch.autograd.grad(sum(y.square().sum() for y in on_image), together)
     torch.testing.assert_close(gradient[0, :, :50, :70], expected[0], rtol=1e-4, atol=1e-4)
     assert not gradient[0, :, 50:].any() and not gradient[0, :, :, 70:].any()
 
