@@ -1,4 +1,4 @@
-"""S²-MLPv2's recipe for ImageNet-1K (arXiv 2108.01072, section 4).
+"""S²-MLPv2's recipe for ImageNet-1K (arXiv 2108.01072).
 
 AdamW with weight decay 0.05, batch 1024, 300 epochs of which 10 warm up, cosine from 2e-3 to 1e-5,
 RandAugment, MixUp, CutMix, CutOut, label smoothing 0.1, drop path 0.1 and EMA are the paper's. What

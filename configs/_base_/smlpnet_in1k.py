@@ -1,4 +1,4 @@
-"""sMLPNet's recipe for ImageNet-1K (arXiv 2109.05422, section 4.1).
+"""sMLPNet's recipe for ImageNet-1K (arXiv 2109.05422).
 
 AdamW with weight decay 0.05, batch 1024, 300 epochs, cosine from 1e-3 to 1e-5, label smoothing,
 RandAugment, repeated augmentation, MixUp and CutMix are the paper's; their strengths and five
