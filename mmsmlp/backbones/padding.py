@@ -72,10 +72,3 @@ def run_without_padding(
         parts.append([extend(y, stride) for y, stride in zip(maps, strides, strict=True)])
     order = torch.tensor([i for images in groups.values() for i in images]).argsort()
     return tuple(torch.cat(maps)[order] for maps in zip(*parts, strict=True))
-
-
-def values_are_known(x: Tensor) -> bool:
-    """Whether Python may look into a tensor: not while a graph is recorded, nor without data."""
-    # torch has this function from 2.3 on; before that, looking at values breaks the graph in two.
-    is_compiling = getattr(torch.compiler, "is_compiling", lambda: False)
-    return not (x.is_meta or torch.jit.is_tracing() or is_compiling())

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.checkpoints import matched_pretrained
-from mmsmlp.layers import PatchEmbed, checkpoint
+from mmsmlp.layers import PatchEmbed, checkpoint, is_recording
 
-from .padding import run_without_padding, values_are_known
+from .padding import run_without_padding
 
 # Makes a block from the index of its stage and its drop path rate.
 BlockFactory = Callable[[int, float], nn.Module]
@@ -147,7 +147,7 @@ class PyramidBackbone(BaseModule):
                 f"x must be (N, {self.in_channels}, H, W), as in_channels={self.in_channels} "
                 f"says, got {tuple(x.shape)}"
             )
-        if self.training or not values_are_known(x):
+        if self.training or x.is_meta or is_recording():
             return self._extract(x)
         return run_without_padding(self._extract, x, self.strides)
 

@@ -7,6 +7,7 @@ from .fusion import ConcatFusion, Mean, Sum, WeightedSum
 from .mlp import ChannelMLP
 from .norm import LayerNorm2d
 from .patch_embed import PatchEmbed
+from .recording import is_recording
 from .resampling import resampling_matrix, upsample_axis
 from .shift import SS1, SS2, STAY, Direction, spatial_shift
 from .smlp import SparseMLP
@@ -30,6 +31,7 @@ __all__ = [
     "WeightedSum",
     "axis_linear",
     "checkpoint",
+    "is_recording",
     "resampling_matrix",
     "resize_axial_map",
     "spatial_shift",

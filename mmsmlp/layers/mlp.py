@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .recording import is_recording
+
 TOKENS_AT_A_TIME = 4096
 
 
@@ -27,7 +29,7 @@ class ChannelMLP(nn.Module):
         """(..., C) -> (..., C)."""
         # Tokens do not meet here. A CPU is faster with as many at a time as have their hidden layer
         # in its cache; where a backward pass is to come, that of all tokens is kept anyway.
-        if x.is_cpu and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        if x.is_cpu and not torch.is_grad_enabled() and not is_recording():
             parts = x.flatten(0, -2).split(TOKENS_AT_A_TIME)
             return torch.cat([self._map(part) for part in parts]).view(x.shape)
         return self._map(x)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .recording import is_recording
+
 
 def resampling_matrix(
     source: int,
@@ -52,7 +54,7 @@ def cached_resampling_matrix(source: int, target: int, like: Tensor) -> Tensor:
     Not to be written to. What traces a network gets a matrix of its own: it must be part of the
     trace, or is none to be kept.
     """
-    traced = torch.compiler.is_compiling() or type(like) not in (Tensor, nn.Parameter)
+    traced = is_recording() or type(like) not in (Tensor, nn.Parameter)
     build = resampling_matrix if traced else _built_once
     return build(source, target, like.dtype, like.device)
 
