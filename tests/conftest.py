@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
+from mmengine.utils import ManagerMixin
 
 from mmsmlp.mini import ensure_mini
 
@@ -18,13 +18,22 @@ SPACH_NETWORK = dict(
 TINY_MINI = dict(scenes=(8, 5), portraits=(8, 3))
 
 
+def global_instances(manager: type = ManagerMixin) -> Iterator[dict]:
+    """What the managers of mmengine (default scope, visualizer, logger, …) keep by name."""
+    for child in manager.__subclasses__():
+        yield child._instance_dict
+        yield from global_instances(child)
+
+
 @pytest.fixture(autouse=True)
-def own_default_scope() -> Iterator[None]:
-    """A Runner sets the default scope for the process: keep it from the tests that follow."""
-    before = dict(DefaultScope._instance_dict)
+def own_global_instances() -> Iterator[None]:
+    """A Runner sets them for the process: keep them from the tests that follow."""
+    before = [(instances, dict(instances)) for instances in global_instances()]
     yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
+    for instances in global_instances():
+        instances.clear()
+    for instances, kept in before:
+        instances.update(kept)
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ def test_interrupt_is_one_line_and_leaves_nothing_running(sandbox, number):
     pid = sandbox.bin / "pid"
     wait_for(lambda: pid.exists() and pid.read_text())
     child.send_signal(number)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=120)
     assert child.returncode == 130
     assert err.strip() == "setup: interrupted; the same command goes on from here"
     with pytest.raises(ProcessLookupError):
@@ -155,5 +155,5 @@ def test_second_call_waits_for_the_first(sandbox, tmp_path):
         child = sandbox.start(MMSMLP_WHEELS=str(tmp_path))
         assert "waiting for another set-up" in child.stdout.readline()
         assert child.poll() is None and sandbox.calls() == []
-    out, _ = child.communicate(timeout=30)
+    out, _ = child.communicate(timeout=120)
     assert child.returncode == 0 and "[5/5]" in out
