@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,33 +122,41 @@ def test_no_images_are_refused_and_leave_the_statistics() -> None:
     torch.testing.assert_close(backbone.state_dict(), before, rtol=0, atol=0)
 
 
-def _rank(rank: int, store: str, queue) -> None:
+RANKS = 3
+
+
+def _rank(rank: int, store: str, result: str) -> None:
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=3
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=RANKS
     )
     backbone = network()
     # As many images as there are, none for the last rank.
     calibrate_norms(backbone, [BATCHES[:2], BATCHES[2:], []][rank])
-    queue.put({name: value.numpy() for name, value in backbone.state_dict().items()})
+    torch.save(backbone.state_dict(), result)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
 def test_ranks_end_with_the_statistics_over_all_images(tmp_path: Path) -> None:
-    context = torch.multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
+    results = [tmp_path / f"{rank}.pth" for rank in range(RANKS)]
+    # Not forks of this process: where it has used OpenMP, they would wait for threads they lack.
     processes = [
-        context.Process(target=_rank, args=(rank, str(tmp_path / "store"), queue))
-        for rank in range(3)
+        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path / "store"), result])
+        for rank, result in enumerate(results)
     ]
-    for process in processes:
-        process.start()
-    states = [queue.get() for _ in processes]
-    for process in processes:
-        process.join(30)
+    try:
+        assert [process.wait(120) for process in processes] == [0] * RANKS
+    finally:
+        for process in processes:
+            process.kill()
+    states = [torch.load(result) for result in results]
     values = inputs_of(network(), FIRST, BATCHES)
     for state in states:
         np.testing.assert_allclose(state[f"{FIRST}.running_mean"], values.mean(1), rtol=1e-4)
         np.testing.assert_allclose(state[f"{FIRST}.running_var"], values.var(1), rtol=1e-4)
         for name in state:
             np.testing.assert_array_equal(state[name], states[0][name])
+
+
+if __name__ == "__main__":
+    _rank(int(sys.argv[1]), *sys.argv[2:])
