@@ -1,5 +1,5 @@
 """Mask R-CNN with FPN on S²-MLPv2-Medium/4, COCO 1x: 12 epochs, batch 16, 1333×800."""
 
-_base_ = "mask_rcnn_s2mlpv2_s4.py"
+_base_ = ["_base_/mask_rcnn_coco_1x.py", "_base_/s2mlpv2_m4.py"]
 
-model = dict(backbone=dict(arch="medium/4", drop_path_rate=0.2))
+model = dict(backbone=_base_.backbone, neck=_base_.neck)

@@ -1,10 +1,5 @@
 """Mask R-CNN with FPN on S²-MLPv2-Small/4, COCO 1x: 12 epochs, batch 16, 1333×800."""
 
-_base_ = "_base_/mask_rcnn_coco_1x.py"
+_base_ = ["_base_/mask_rcnn_coco_1x.py", "_base_/s2mlpv2_s4.py"]
 
-model = dict(
-    backbone=dict(_delete_=True, type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1),
-    # Layer norms leave all tokens a common part, which grows in training and drowns what differs;
-    # batch norms take it away.
-    neck=dict(in_channels=[64, 128, 320, 512], norm_cfg=dict(type="SyncBN")),
-)
+model = dict(backbone=_base_.backbone, neck=_base_.neck)

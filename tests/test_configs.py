@@ -1,6 +1,7 @@
 """The configs: they build, their parts fit together, and the recipes are the papers'."""
 
 import importlib
+from itertools import product
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,119 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 
-CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.py"))
-DETECTORS = [path for path in CONFIGS if path.stem.startswith("mask_rcnn")]
+import mmsmlp.mini.swap
+
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(FOLDER.glob("*.py"))
+TWO_STAGE = [path for path in CONFIGS if "mask_rcnn" in path.stem]
+RETINANETS = [path for path in CONFIGS if path.stem.startswith("retinanet")]
 CLASSIFIERS = [path for path in CONFIGS if path.stem.endswith("in1k")]
-SEGMENTORS = [path for path in CONFIGS if path.stem.startswith("upernet")]
+SEGMENTORS = [path for path in CONFIGS if path.stem.startswith(("upernet", "semantic_fpn"))]
+
+BACKBONES = ["smlpnet_t", "smlpnet_s", "smlpnet_b", "s2mlpv2_s4", "s2mlpv2_m4"]
+MASK_RCNN = dict(lr=1e-4, decay=0.05, batch=16, length=12, drop_path=0.2)
+MASK2FORMER = dict(lr=1e-4, decay=0.05, batch=16, length=160_000, drop_path=0.3)
+# What mmdet and mmseg have for Swin-T, and for Semantic FPN of PoolFormer, but for its drop path.
+FULL_RECIPES: dict[str, dict[str, Any]] = {
+    "mask_rcnn_{}": MASK_RCNN,
+    "mask_rcnn_{}_3x": MASK_RCNN | dict(length=36),
+    "cascade_mask_rcnn_{}_3x": MASK_RCNN | dict(length=36),
+    "retinanet_{}": MASK_RCNN,
+    "mask2former_coco_{}": MASK2FORMER | dict(length=368_750),
+    "mask2former_ade20k_{}": MASK2FORMER,
+    "upernet_{}": MASK2FORMER | dict(lr=6e-5, decay=0.01),
+    "semantic_fpn_{}": dict(lr=2e-4, decay=1e-4, batch=32, length=40_000, drop_path=0.2),
+}
+# The paper's, which the recipes leave alone.
+DROP_PATH = {"s2mlpv2_s4": 0.1}
 
 
-@pytest.mark.parametrize("path", DETECTORS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", FULL_RECIPES)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> None:
+    cfg, expected = Config.fromfile(FOLDER / f"{recipe.format(backbone)}.py"), FULL_RECIPES[recipe]
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr) == ("AdamW", expected["lr"])
+    assert optimizer.weight_decay == expected["decay"]
+    assert cfg.optim_wrapper.type == "OptimWrapper"
+    eight_gpus = 8 * cfg.train_dataloader.batch_size
+    assert eight_gpus * cfg.optim_wrapper.get("accumulative_counts", 1) == expected["batch"]
+    assert cfg.auto_scale_lr.base_batch_size == expected["batch"]
+    unit = "epochs" if "max_epochs" in cfg.train_cfg else "iters"
+    assert cfg.train_cfg[f"max_{unit}"] == expected["length"]
+    schedulers = cfg.param_scheduler
+    last = schedulers[-1] if isinstance(schedulers, (list, tuple)) else schedulers
+    assert last.end == expected["length"]
+    assert cfg.model.get("pretrained") is None and "init_cfg" not in cfg.model.backbone
+
+    model = build(cfg)
+    assert max(drop_paths(model)) == pytest.approx(DROP_PATH.get(backbone, expected["drop_path"]))
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    groups = {id(group["params"][0]): group for group in groups}
+    slower = 0.1 if recipe.startswith("mask2former") else 1
+    for name, parameter in model.backbone.named_parameters():
+        group = groups[id(parameter)]
+        assert group["lr"] == pytest.approx(slower * expected["lr"]), name
+        decays = parameter.ndim > 1 or (slower < 1 and "norm" not in name)
+        assert group["weight_decay"] == (expected["decay"] if decays else 0), name
+    part = "decode_head" if cfg.default_scope == "mmseg" else "head"
+    rates = {groups[id(p)]["lr"] for n, p in model.named_parameters() if part in n.split(".")[0]}
+    assert rates == {expected["lr"]}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_part_takes_what_the_one_before_it_gives(path: Path) -> None:
+    cfg = Config.fromfile(path)
+    model = build(cfg)
+    with torch.device("meta"):
+        maps = model.backbone(torch.zeros(1, 3, 224, 224))
+        channels = [y.shape[1] for y in maps]
+        assert channels == list(model.backbone.channels)
+        if getattr(model, "neck", None) is not None:
+            model.neck(maps)
+    for name in ("panoptic_head", "decode_head"):
+        if path.stem.startswith("mask2former") and hasattr(model, name):
+            head = cfg.model[name]
+            assert head.in_channels == channels and head.strides == list(model.backbone.strides)
+
+
+def test_every_backbone_has_every_full_recipe() -> None:
+    names = {recipe.format(name) for recipe, name in product(FULL_RECIPES, BACKBONES)}
+    assert names <= {path.stem for path in CONFIGS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["cascade_mask_rcnn_s2mlpv2_s4_3x", "retinanet_smlpnet_t", "semantic_fpn_s2mlpv2_s4"]
+)
+def test_full_recipes_learn_on_the_mini_data(
+    name: str, tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_mini)
+    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    cfg = Config.fromfile(FOLDER / f"{name}.py")
+    pytest.importorskip(cfg.default_scope)
+    mmsmlp.mini.swap.use_mini(cfg)
+    cfg.model.backbone.arch = dict(embed_dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), mlp_ratio=2)
+    if "s2mlpv2" in name:
+        cfg.model.backbone.arch["patch_sizes"] = (4, 2, 2, 2)
+    cfg.model.neck.in_channels = [8, 8, 16, 16][-len(cfg.model.neck.in_channels) :]
+    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.work_dir = str(tmp_path)
+    runner = Runner.from_cfg(cfg)
+    before = {name: p.clone() for name, p in runner.model.named_parameters()}
+    runner.train()
+    history = runner.message_hub.get_scalar("train/loss").data[0]
+    assert len(history) == 2 and np.isfinite(history).all()
+    still = [n for n, p in runner.model.named_parameters() if torch.equal(p, before[n])]
+    assert not [name for name in still if name.startswith("backbone.stages")]
+
+
+@pytest.mark.parametrize("path", TWO_STAGE, ids=lambda path: path.stem)
 def test_anchors_and_regions_have_the_strides_of_the_maps(path: Path) -> None:
     pytest.importorskip("mmdet")
     from mmdet.registry import MODELS
@@ -37,7 +142,19 @@ def test_anchors_and_regions_have_the_strides_of_the_maps(path: Path) -> None:
     assert model.data_preprocessor.pad_size_divisor % backbone.strides[-1] == 0
 
 
-@pytest.mark.parametrize("path", DETECTORS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RETINANETS, ids=lambda path: path.stem)
+def test_retinanet_starts_at_stride_8_and_builds_nothing_before_it(path: Path) -> None:
+    model = build(Config.fromfile(path))
+    with torch.device("meta"):
+        image = torch.zeros(1, 3, 448, 672)
+        assert [tuple(y.shape[2:]) for y in model.backbone(image)] == [(56, 84), (28, 42), (14, 21)]
+        sizes = [tuple(y.shape[2:]) for y in model.extract_feat(image)]
+    strides = model.bbox_head.prior_generator.strides
+    assert sizes == [(ceil(448 / stride), ceil(672 / stride)) for stride, _ in strides]
+    assert not hasattr(model.backbone, "norm0")
+
+
+@pytest.mark.parametrize("path", TWO_STAGE, ids=lambda path: path.stem)
 def test_anchors_are_of_32_to_512_pixels(path: Path) -> None:
     pytest.importorskip("mmdet")
     from mmdet.registry import TASK_UTILS
@@ -55,6 +172,12 @@ def build(cfg: Config) -> torch.nn.Module:
         return importlib.import_module(f"{cfg.default_scope}.registry").MODELS.build(cfg.model)
 
 
+def drop_paths(model: torch.nn.Module) -> list[float]:
+    """Rates of the blocks of our backbones; those of other libraries have the same name."""
+    modules = model.backbone.modules()
+    return [module.drop_prob for module in modules if type(module).__name__ == "DropPath"]
+
+
 @pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
 def test_classifiers_score_a_thousand_classes(path: Path) -> None:
     model = build(Config.fromfile(path))
@@ -66,9 +189,10 @@ def test_classifiers_score_a_thousand_classes(path: Path) -> None:
 def test_segmentors_score_150_classes_at_a_quarter_of_the_size(path: Path) -> None:
     model = build(Config.fromfile(path))
     with torch.device("meta"):
-        maps = model.backbone(torch.zeros(2, 3, 512, 512))
+        maps = model.extract_feat(torch.zeros(2, 3, 512, 512))
         assert model.decode_head(maps).shape == (2, 150, 128, 128)
-        assert model.auxiliary_head(maps).shape == (2, 150, 32, 32)
+        if model.with_auxiliary_head:
+            assert model.auxiliary_head(maps).shape == (2, 150, 32, 32)
 
 
 SMLPNET = dict(
@@ -126,10 +250,7 @@ def test_recipes_are_the_papers(path: Path) -> None:
     assert [hook.type for hook in hooks] == ["EMAHook"] * recipe["ema"]
     # Its average moves once for every step of the optimizer.
     assert all(hook.interval == cfg.optim_wrapper.accumulative_counts for hook in hooks)
-    rates = [
-        module.drop_prob for module in build(cfg).modules() if type(module).__name__ == "DropPath"
-    ]
-    assert max(rates) == pytest.approx(recipe["drop_path"])
+    assert max(drop_paths(build(cfg))) == pytest.approx(recipe["drop_path"])
 
 
 @pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)

@@ -1,18 +1,11 @@
-"""Mask R-CNN with FPN, COCO 1x: 12 epochs, batch 16, 1333×800; the backbone is still to choose."""
+"""Mask R-CNN with FPN, COCO 1x: 12 epochs, batch 16, 1333×800; the backbone is still to choose.
 
-_base_ = [
-    "mmdet::_base_/models/mask-rcnn_r50_fpn.py",
-    "mmdet::_base_/datasets/coco_instance.py",
-    "mmdet::_base_/schedules/schedule_1x.py",
-    "mmdet::_base_/default_runtime.py",
-]
+Schedule, AdamW and drop path are Swin-T's in mmdet. Here norms and biases do not decay, whatever
+their names are.
+"""
 
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type="AdamW", lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
-)
+_base_ = "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py"
 
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type="MultiStepLR", by_epoch=True, begin=0, end=12, milestones=[8, 11], gamma=0.1),
-]
+pretrained = None
+model = dict(backbone=dict(_delete_=True, drop_path_rate=0.2))
+optim_wrapper = dict(paramwise_cfg=dict(_delete_=True, norm_decay_mult=0.0, bias_decay_mult=0.0))

@@ -1,0 +1,23 @@
+"""Semantic FPN for the 150 classes of ADE20K, as PoolFormer has it in mmseg; backbone to choose.
+
+PoolFormer has no drop path there; here it is that of the detectors.
+"""
+
+_base_ = "segmentor.py"
+
+model = dict(
+    backbone=dict(drop_path_rate=0.2),
+    neck=dict(type="FPN", out_channels=256, num_outs=4),
+    decode_head=dict(
+        type="FPNHead",
+        in_channels=[256, 256, 256, 256],
+        in_index=[0, 1, 2, 3],
+        feature_strides=[4, 8, 16, 32],
+        channels=128,
+        dropout_ratio=0.1,
+        num_classes=150,
+        norm_cfg=dict(type="SyncBN", requires_grad=True),
+        align_corners=False,
+        loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=False, loss_weight=1.0),
+    ),
+)

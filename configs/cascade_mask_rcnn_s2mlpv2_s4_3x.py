@@ -1,0 +1,5 @@
+"""Cascade Mask R-CNN on S²-MLPv2-Small/4, COCO 3x: 36 epochs, batch 16, several scales."""
+
+_base_ = ["_base_/cascade_mask_rcnn_coco_3x.py", "_base_/s2mlpv2_s4.py"]
+
+model = dict(backbone=_base_.backbone, neck=_base_.neck)

@@ -1,0 +1,5 @@
+"""Mask R-CNN with FPN on sMLPNet-B, COCO 1x: 12 epochs, batch 16, 1333×800."""
+
+_base_ = ["_base_/mask_rcnn_coco_1x.py", "_base_/smlpnet_b.py"]
+
+model = dict(backbone=_base_.backbone, neck=_base_.neck)

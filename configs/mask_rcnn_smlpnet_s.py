@@ -1,0 +1,5 @@
+"""Mask R-CNN with FPN on sMLPNet-S, COCO 1x: 12 epochs, batch 16, 1333×800."""
+
+_base_ = ["_base_/mask_rcnn_coco_1x.py", "_base_/smlpnet_s.py"]
+
+model = dict(backbone=_base_.backbone, neck=_base_.neck)
