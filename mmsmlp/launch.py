@@ -21,6 +21,7 @@ from rich.table import Table
 
 from mmsmlp.checkpoints import CheckpointError
 from mmsmlp.mini.swap import use_mini
+from mmsmlp.recipes import config_path
 
 REPORT_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook")
 
@@ -32,7 +33,7 @@ class UsageError(Exception):
 def base_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments that training and testing share."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="path of the config, or `mmdet::…` for one of a library's")
+    parser.add_argument("config", help="its path, or `mmsmlp::…`, `mmdet::…` for an installed one")
     parser.add_argument("--work-dir", help="where to write (default: work_dirs/<config's name>)")
     parser.add_argument(
         "--mini",
@@ -63,17 +64,22 @@ def load_config(args: argparse.Namespace) -> Config:
         UsageError: If there is no such config, or the mini data set cannot take its place.
     """
     path = Path(args.config)
-    if "::" not in args.config and not path.is_file():
+    if "::" in args.config:
+        try:
+            path = config_path(args.config)
+        except FileNotFoundError as error:
+            raise UsageError(str(error)) from error
+    if not path.is_file():
         neighbours = {str(other) for other in Path().glob("configs/*.py")}
         neighbours |= {str(other) for other in path.parent.glob("*.py")}
         close = get_close_matches(args.config, neighbours, n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise UsageError(f"config {args.config!r} does not exist{hint}")
     try:
-        cfg = Config.fromfile(args.config)
+        cfg = Config.fromfile(path)
     except FileNotFoundError as error:
         raise UsageError(f"config {args.config!r} cannot be read: {error}") from error
-    name = Path(args.config.rpartition("::")[2]).stem
+    name = path.stem
     if args.mini:
         try:
             use_mini(cfg)

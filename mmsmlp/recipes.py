@@ -1,0 +1,61 @@
+"""The configs that come along, wherever the package is: ``mmsmlp::mask_rcnn_smlpnet_t.py``.
+
+mmengine lets configs inherit from those of OpenMMLab's own libraries by such names. Importing this
+module adds ours. Their types are those of their ``default_scope``, so they get no scope of ours.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+_PACKAGE = Path(__file__).parent
+# Holds `configs` and `tools`: within the package once installed, beside it in a checkout.
+ROOT = next(
+    folder for folder in (_PACKAGE / ".mim", _PACKAGE.parent) if (folder / "configs").is_dir()
+)
+
+
+def config_path(name: str) -> Path:
+    """Where a config of an installed library is.
+
+    Args:
+        name: Such as ``'mmsmlp::mask_rcnn_smlpnet_t.py'`` or ``'mmdet::swin/….py'``.
+
+    Raises:
+        FileNotFoundError: If there is no such library or config.
+    """
+    package, _, file = name.partition("::")
+    if package == "mmsmlp":
+        path = ROOT / "configs" / file
+    elif spec := find_spec(package):
+        path = Path(spec.submodule_search_locations[0], ".mim", "configs", file)
+    else:
+        raise FileNotFoundError(f"{package} of {name!r} is not installed")
+    if not path.is_file():
+        raise FileNotFoundError(f"{package} has no config {file!r} (looked for {path})")
+    return path
+
+
+def base_settings(name: str) -> dict[str, Any]:
+    """All settings of a config in ``configs/_base_``, for configs in pure Python.
+
+    Args:
+        name: The file, e.g. ``'upernet.py'``; of a path, its last part.
+    """
+    return Config.fromfile(ROOT / "configs" / "_base_" / Path(name).name).to_dict()
+
+
+_get_cfg_path = Config._get_cfg_path
+
+
+def _get_cfg_path_with_ours(cfg_path: str, filename: str) -> tuple[str, str | None]:
+    if cfg_path.startswith("mmsmlp::"):
+        return str(config_path(cfg_path)), None
+    return _get_cfg_path(cfg_path, filename)
+
+
+Config._get_cfg_path = staticmethod(_get_cfg_path_with_ours)
