@@ -10,7 +10,14 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 # They prepare this repository's environment, or write its documents.
-IN_CHECKOUT_ONLY = ("__pycache__", "experiment*", "setup_*", "benchmark.py", "measure_padding.py")
+IN_CHECKOUT_ONLY = (
+    "__pycache__",
+    "experiment*",
+    "setup_*",
+    "benchmark.py",
+    "measure_padding.py",
+    "recipes.py",
+)
 
 
 class BuildWithConfigs(build_py):

@@ -1,0 +1,151 @@
+"""What an installation from a wheel gives, in a folder that is not the checkout."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ["mmsmlp", "configs", "tools", "requirements", "setup.py", "pyproject.toml", "README.md"]
+# A network of a second, made of ours by the family of configs that inherits by `_base_`.
+TEXT = """
+_base_ = "mmsmlp::{name}.py"
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), mlp_ratio=2)
+    ),
+    {parts}
+)
+"""
+PARTS = {
+    "mask_rcnn_smlpnet_t": "neck=dict(in_channels=[8, 8, 16, 16])",
+    "upernet_smlpnet_t": "decode_head=dict(in_channels=[8, 8, 16, 16], channels=8), "
+    "auxiliary_head=dict(in_channels=16, channels=8)",
+}
+INFER = """
+import sys, cv2, numpy as np, torch, mmsmlp.recipes
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from {library}.apis import {inferencer}
+from {library}.registry import MODELS
+
+assert mmsmlp.__file__.startswith(sys.argv[1]), mmsmlp.__file__
+cfg = Config.fromfile("small.py")
+init_default_scope(cfg.default_scope)
+torch.manual_seed(0)
+model = MODELS.build(cfg.model)
+meta = dict(dataset_meta=dict(classes=["thing"] * {classes}, palette=[[0, 0, 0]] * {classes}))
+torch.save(dict(state_dict=model.state_dict(), meta=meta), "small.pth")
+image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+cv2.imwrite("image.png", image)
+results = {inferencer}("small.py", "small.pth", device="cpu")("image.png", return_datasamples=True)
+"""
+DETECTION = INFER.format(library="mmdet", inferencer="DetInferencer", classes=80) + (
+    'boxes = results["predictions"][0].pred_instances\n'
+    "assert boxes.masks.shape == (len(boxes), 50, 70)\n"
+)
+SEGMENTATION = INFER.format(library="mmseg", inferencer="MMSegInferencer", classes=150) + (
+    "assert results.pred_sem_seg.data.shape == (1, 50, 70)\n"
+)
+# The examples of the docs: a config by an expression, and one in pure Python.
+EXPRESSION, PURE_PYTHON = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "recipes.md").read_text(), re.DOTALL
+)[-2:]
+SAME = """
+import sys
+from mmengine.config import Config
+
+assert "mmsmlp" not in sys.modules
+python = Config.fromfile("python.py")
+assert Config.fromfile("expression.py").model.backbone.type == "mmsmlp.SMLPNet"
+
+import mmsmlp.backbones, mmsmlp.recipes
+
+text = Config.fromfile(mmsmlp.recipes.config_path("mmsmlp::cascade_mask_rcnn_s2mlpv2_m4_3x.py"))
+assert python.model.backbone.pop("type") is mmsmlp.backbones.S2MLPv2
+assert text.model.backbone.pop("type") == "mmsmlp.S2MLPv2"
+for key in ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg"):
+    assert python.to_dict()[key] == text.to_dict()[key], key
+"""
+
+
+def run(*command: object, cwd: Path, path: Path | None = None) -> str:
+    environment = os.environ | {"PYTHONPATH": str(path or ""), "PYTHONSAFEPATH": "1"}
+    command = [sys.executable, *map(str, command)]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # What pyproject.toml asks for.
+    pytest.importorskip("setuptools", "77")
+    folder = tmp_path_factory.mktemp("wheel")
+    (folder / "source").mkdir()
+    for name in [*SOURCES, "LICENSE", "MANIFEST.in"]:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        options = {"symlinks": True} if (ROOT / name).is_dir() else {}
+        copy(ROOT / name, folder / "source" / name, **options)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "-q"]
+    run("-m", "pip", "wheel", ".", *options, "-w", folder, cwd=folder / "source")
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path) -> Path:
+    target = wheel.parent / "site"
+    run("-m", "pip", "install", "-q", "--no-deps", "--target", target, wheel, cwd=wheel.parent)
+    return target
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_configs_and_tools(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    kept = [name.removeprefix("mmsmlp/.mim/") for name in names if ".mim/" in name]
+    for pattern in ("configs/*.py", "configs/_base_/*.py"):
+        assert {str(path.relative_to(ROOT)) for path in ROOT.glob(pattern)} <= set(kept)
+    assert {"tools/train.py", "tools/test.py", "tools/dist_train.sh"} <= set(kept)
+    assert not [name for name in kept if "experiment" in name or "setup_" in name]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.slow
+def test_an_editable_installation_links_them(wheel: Path) -> None:
+    source, target = wheel.parent / "source", wheel.parent / "editable"
+    options = ["-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", target]
+    run("-m", "pip", "install", *options, "-e", ".", cwd=source)
+    for name in ("configs", "tools"):
+        link = source / "mmsmlp" / ".mim" / name
+        assert link.is_symlink() and link.resolve() == source / name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("library", "name", "script"),
+    [("mmdet", "mask_rcnn_smlpnet_t", DETECTION), ("mmseg", "upernet_smlpnet_t", SEGMENTATION)],
+)
+def test_inferencers_run_a_config_that_inherits_from_ours(
+    site: Path, tmp_path: Path, library: str, name: str, script: str
+) -> None:
+    pytest.importorskip(library)
+    (tmp_path / "small.py").write_text(TEXT.format(name=name, parts=PARTS[name]))
+    run("-c", script, site, cwd=tmp_path, path=site)
+
+
+@pytest.mark.slow
+def test_configs_in_pure_python_inherit_the_same_settings(site: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mmdet")
+    (tmp_path / "python.py").write_text(PURE_PYTHON)
+    (tmp_path / "expression.py").write_text(EXPRESSION)
+    run("-c", SAME, cwd=tmp_path, path=site)
+
+
+@pytest.mark.slow
+def test_tools_run_as_a_module(site: Path, tmp_path: Path) -> None:
+    assert "usage: train.py" in run("-m", "mmsmlp", "train", "--help", cwd=tmp_path, path=site)

@@ -1,0 +1,204 @@
+"""Parameters and multiply-adds of the full recipes beside those of mmdet's and mmseg's networks."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.fileio import load
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmsmlp.recipes import config_path
+
+DOCS = Path(__file__).parents[1] / "docs" / "recipes.md"
+SIZES = {"mmdet": (800, 1280), "mmseg": (512, 2048)}
+# What mmdet counts: regions for the box heads, and how many of them a mask head sees.
+REGIONS, MASK_REGIONS = 1000, 100
+
+OURS = {
+    "smlpnet_t": "sMLPNet-T",
+    "smlpnet_s": "sMLPNet-S",
+    "smlpnet_b": "sMLPNet-B",
+    "s2mlpv2_s4": "S²-MLPv2-Small/4",
+    "s2mlpv2_m4": "S²-MLPv2-Medium/4",
+}
+_160K = "8xb2-160k_ade20k-512x512.py"
+_LSJ = "8xb2-lsj-50e_coco.py"
+# By the names of our configs: the recipe, and its peers in mmdet and mmseg.
+RECIPES = {
+    "mask_rcnn_{}": (
+        "Mask R-CNN 1x",
+        {
+            "ResNet-50": "mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py",
+            "Swin-T": "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py",
+        },
+    ),
+    "mask_rcnn_{}_3x": (
+        "Mask R-CNN 3x",
+        {
+            "ResNet-50": "mmdet::mask_rcnn/mask-rcnn_r50_fpn_ms-poly-3x_coco.py",
+            "Swin-T": "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco.py",
+            "ConvNeXt-T": "mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py",
+        },
+    ),
+    "cascade_mask_rcnn_{}_3x": (
+        "Cascade Mask R-CNN 3x",
+        {
+            "ResNet-50": "mmdet::cascade_rcnn/cascade-mask-rcnn_r50_fpn_ms-3x_coco.py",
+            "ConvNeXt-T": "mmdet::convnext/cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_"
+            "amp-ms-crop-3x_coco.py",
+        },
+    ),
+    "retinanet_{}": (
+        "RetinaNet 1x",
+        {
+            "ResNet-50": "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py",
+            "Swin-T": "mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py",
+        },
+    ),
+    "mask2former_coco_{}": (
+        "Mask2Former, COCO",
+        {
+            "ResNet-50": f"mmdet::mask2former/mask2former_r50_{_LSJ}",
+            "Swin-T": f"mmdet::mask2former/mask2former_swin-t-p4-w7-224_{_LSJ}",
+        },
+    ),
+    "upernet_{}": (
+        "UperNet",
+        {
+            "ResNet-50": "mmseg::upernet/upernet_r50_4xb4-160k_ade20k-512x512.py",
+            "Swin-T": f"mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_{_160K}",
+            "ConvNeXt-T": "mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py",
+        },
+    ),
+    "semantic_fpn_{}": (
+        "Semantic FPN",
+        {
+            "ResNet-50, 160k": "mmseg::sem_fpn/fpn_r50_4xb4-160k_ade20k-512x512.py",
+            "PoolFormer-S24": "mmseg::poolformer/fpn_poolformer_s24_8xb4-40k_ade20k-512x512.py",
+        },
+    ),
+    "mask2former_ade20k_{}": (
+        "Mask2Former, ADE20K",
+        {
+            "ResNet-50": f"mmseg::mask2former/mask2former_r50_{_160K}",
+            "Swin-T": f"mmseg::mask2former/mask2former_swin-t_{_160K}",
+        },
+    ),
+}
+
+
+def build(cfg: Config) -> nn.Module:
+    init_default_scope(cfg.default_scope)
+    registry = importlib.import_module(f"{cfg.default_scope}.registry")
+    return registry.MODELS.build(cfg.model).eval()
+
+
+def heads(model: nn.Module, maps: tuple[Tensor, ...]) -> None:
+    """Run what follows the neck at test time, but for choosing boxes, which counts for nothing.
+
+    Regions are as many as mmdet counts, whatever random weights would propose.
+    """
+    if hasattr(model, "decode_head"):
+        model.decode_head(maps)
+        return
+    if not hasattr(model, "rpn_head"):
+        model.bbox_head(maps)
+        return
+    model.rpn_head(maps)
+    roi = model.roi_head
+    for name, count in (("bbox", REGIONS), ("mask", MASK_REGIONS)):
+        extractors, parts = getattr(roi, f"{name}_roi_extractor"), getattr(roi, f"{name}_head")
+        if not isinstance(parts, nn.ModuleList):
+            extractors, parts = [extractors], [parts]
+        for extractor, part in zip(extractors, parts, strict=True):
+            side = extractor.roi_layers[0].output_size
+            part(maps[0].new_zeros(count, extractor.out_channels, *side))
+
+
+def mask2former_heads(cfg: Config, maps: tuple[Tensor, ...]) -> None:
+    """The same for Mask2Former, whose attention masks depend on values: on the CPU, on zeros."""
+    model = build(cfg)
+    maps = tuple(torch.zeros(y.shape) for y in maps)
+    if hasattr(model, "decode_head"):
+        from mmseg.structures import SegDataSample
+
+        model.decode_head(maps, [SegDataSample(metainfo=dict(img_shape=SIZES["mmseg"]))])
+    else:
+        from mmdet.structures import DetDataSample
+
+        model.panoptic_head(maps, [DetDataSample(metainfo=dict(img_shape=SIZES["mmdet"]))])
+
+
+def cost(name: str) -> tuple[float, float]:
+    """Millions of parameters, and billions of multiply-adds of one image, of a config."""
+    cfg = Config.fromfile(config_path(name))
+    model = build(cfg).to("meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        maps = model.extract_feat(torch.zeros(1, 3, *SIZES[cfg.default_scope], device="meta"))
+        if "mask2former" in name:
+            mask2former_heads(cfg, maps)
+        else:
+            heads(model, maps)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return parameters / 1e6, counter.get_total_flops() / 2e9
+
+
+def published(name: str) -> str:
+    """Box and mask AP, or mIoU, of the file of results that the library ships; empty if none."""
+    path = config_path(name)
+    for file in path.parent.glob("metafile.y*ml"):
+        for entry in load(file)["Models"]:
+            if entry.get("Config", "").endswith(path.name):
+                results = entry["Results"]
+                results = results if isinstance(results, list) else [results]
+                metrics = {key: v for r in results for key, v in r["Metrics"].items()}
+                wanted = ("box AP", "mask AP", "mIoU")
+                return " / ".join(str(metrics[key]) for key in wanted if key in metrics)
+    return ""
+
+
+def rows() -> Iterator[list[str]]:
+    yield ["recipe", "backbone", "parameters", "FLOPs", "AP or mIoU"]
+    yield ["---"] * 5
+    for stem, (recipe, peers) in RECIPES.items():
+        for backbone, name in peers.items():
+            parameters, flops = cost(name)
+            yield [
+                recipe,
+                backbone,
+                f"{parameters:.1f}M",
+                f"{flops:.0f}G",
+                published(name) or "n/a",
+            ]
+        for key, backbone in OURS.items():
+            file = f"{stem.format(key)}.py"
+            parameters, flops = cost(f"mmsmlp::{file}")
+            link = f"[{backbone}](../configs/{file})"
+            yield [recipe, link, f"{parameters:.1f}M", f"{flops:.0f}G", ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help=f"into docs/{DOCS.name}, too")
+    args = parser.parse_args()
+    table = ""
+    for row in rows():
+        line = f"| {' | '.join(row)} |\n"
+        print(line, end="", flush=True)
+        table += line
+    if args.write:
+        text, count = re.subn(r"(?m)(^\|.*\n)+", lambda _: table, DOCS.read_text(), count=1)
+        assert count == 1, f"{DOCS} has no table"
+        DOCS.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
