@@ -7,4 +7,8 @@ model = dict(
     # Layer norms leave all tokens a common part, which grows in training and drowns what differs;
     # batch norms take it away.
     neck=dict(in_channels=[64, 128, 320, 512], norm_cfg=dict(type="SyncBN")),
+    roi_head=dict(mask_head=dict(norm_cfg=dict(type="SyncBN"))),
 )
+# What split attention weighs by is a sum over thousands of tokens: at the rate of other layers it
+# would choose one map for good within a few steps.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"fusion.weight1": dict(lr_mult=0.01)}))
