@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -65,7 +66,7 @@ def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Modu
     init_default_scope(scope)
     models = importlib.import_module(f"{scope}.registry").MODELS
     try:
-        return models.build(dict(cfg))
+        return models.build(ConfigDict(cfg))
     except Exception as error:  # whatever a third party's constructor raises
         raise SwapError(f"its {name} cannot be built: {one_line(error)}") from error
 
@@ -119,13 +120,14 @@ def outputs_of(backbone: Mapping[str, Any], scope: str) -> Levels:
 
 def _forward(backbone: Mapping[str, Any], scope: str, device: str) -> Any:
     with torch.device(device):
-        module = build(backbone, scope).eval()
+        module = build(backbone, scope)
         x = torch.zeros(1, backbone.get("in_channels", 3), PROBE_SIZE, PROBE_SIZE)
+    module.eval()  # by itself: what it returns of several backbones is None
     try:
         with torch.no_grad():
             return module(x)
     except Exception as error:
         raise SwapError(
-            f"its backbone, {backbone['type']}, cannot run on {PROBE_SIZE}×{PROBE_SIZE} pixels: "
+            f"its backbone, {backbone['type']}, cannot run on {PROBE_SIZE} by {PROBE_SIZE} pixels: "
             f"{one_line(error)}"
         ) from error

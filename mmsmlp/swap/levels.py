@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log2
 
 from .errors import SwapError
@@ -61,7 +62,7 @@ def undilated(strides: Sequence[int]) -> list[int]:
     wanted: list[int] = []
     for i, stride in enumerate(strides):
         wanted.append(2 * wanted[-1] if i and stride == strides[i - 1] else stride)
-    if any(fine >= coarse for fine, coarse in zip(wanted, wanted[1:], strict=False)):
+    if any(fine >= coarse for fine, coarse in pairwise(wanted)):
         raise SwapError(
             f"the maps of its backbone, at strides {list(strides)}, are no pyramid: the backbone "
             "is a design of its own and not one that others can stand in for"

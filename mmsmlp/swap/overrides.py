@@ -63,8 +63,7 @@ def changed_settings(
         if isinstance(value, dict) and isinstance(before, dict) and DELETE not in value:
             yield from changed_settings(before, value, f"{name}.")
         elif isinstance(value, list) and isinstance(before, list) and len(value) == len(before):
-            items = zip(before, value, strict=True)
-            if not all(isinstance(item, dict) for pair in items for item in pair):
+            if not all(isinstance(item, dict) for item in (*before, *value)):
                 yield name, before, value
                 continue
             for i, (was, now) in enumerate(zip(before, value, strict=True)):

@@ -68,8 +68,9 @@ def prove(model: nn.Module, scope: str) -> list[Any]:
     """
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (3, *PROOF_SIZE), dtype=torch.uint8, generator=generator)
+    model.to(get_device()).eval()
     try:
         with torch.no_grad():
-            return model.to(get_device()).eval().test_step(image_sample(scope, image))
+            return model.test_step(image_sample(scope, image))
     except Exception as error:  # whatever a third party's model raises
         raise SwapError(f"it was built, but its forward pass fails: {one_line(error)}") from error
