@@ -102,7 +102,9 @@ def main() -> None:
 
 
 def _show(old: dict[str, Any], changes: dict[str, Any]) -> None:
-    table = Table("setting", "was", "is")
+    table = Table()
+    for column in ("setting", "was", "is"):
+        table.add_column(column, overflow="fold")
     for name, was, now in changed_settings(old, changes):
         table.add_row(name, f"[red]{_text(was)}", f"[green]{_text(now)}")
     Console().print(table)

@@ -28,7 +28,7 @@ def adapt_optimizer(cfg: dict[str, Any]) -> None:
         # Where a schedule ends counts in the units of where it starts.
         for scheduler in _schedulers(cfg):
             if scheduler.get("eta_min"):
-                scheduler["eta_min"] *= ADAMW["lr"] / optimizer["lr"]
+                scheduler["eta_min"] = scheduler["eta_min"] * ADAMW["lr"] / optimizer["lr"]
     settings = wrapper.get("paramwise_cfg") or {}
     if "Decay" in wrapper.get("constructor", ""):
         rate = settings.get("decay_rate", settings.get("layer_decay_rate", 0.9))
