@@ -15,5 +15,10 @@ model = dict(
     neck=dict(in_channels=[192, 384], norm_cfg=dict(type="SyncBN")),
     # Anchors of 32 to 512 pixels, as at strides 4 to 64.
     rpn_head=dict(anchor_generator=dict(scales=[32 / 7], strides=[7, 14, 28, 56, 112])),
-    roi_head=dict(bbox_roi_extractor=roi_extractor, mask_roi_extractor=roi_extractor),
+    roi_head=dict(
+        bbox_roi_extractor=roi_extractor,
+        mask_roi_extractor=roi_extractor,
+        mask_head=dict(norm_cfg=dict(type="SyncBN")),
+    ),
 )
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"fusion.weight1": dict(lr_mult=0.01)}))

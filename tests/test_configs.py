@@ -68,9 +68,14 @@ def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> 
     slower = 0.1 if recipe.startswith("mask2former") else 1
     for name, parameter in model.backbone.named_parameters():
         group = groups[id(parameter)]
-        assert group["lr"] == pytest.approx(slower * expected["lr"]), name
+        # What split attention weighs by learns at a hundredth of the rate.
+        rate = slower * expected["lr"] * (0.01 if "fusion.weight1" in name else 1)
+        assert group["lr"] == pytest.approx(rate), name
         decays = parameter.ndim > 1 or (slower < 1 and "norm" not in name)
         assert group["weight_decay"] == (expected["decay"] if decays else 0), name
+    if "mask_rcnn" in recipe:
+        norm = cfg.model.roi_head.mask_head.get("norm_cfg")
+        assert norm == (dict(type="SyncBN") if "s2mlpv2" in backbone else None)
     part = "decode_head" if cfg.default_scope == "mmseg" else "head"
     rates = {groups[id(p)]["lr"] for n, p in model.named_parameters() if part in n.split(".")[0]}
     assert rates == {expected["lr"]}
@@ -113,7 +118,7 @@ def test_full_recipes_learn_on_the_mini_data(
     if "s2mlpv2" in name:
         cfg.model.backbone.arch["patch_sizes"] = (4, 2, 2, 2)
     cfg.model.neck.in_channels = [8, 8, 16, 16][-len(cfg.model.neck.in_channels) :]
-    cfg.train_cfg.update(max_iters=2, val_interval=2)
+    cfg.train_cfg.update(max_iters=2, val_interval=3)
     cfg.work_dir = str(tmp_path)
     runner = Runner.from_cfg(cfg)
     before = {name: p.clone() for name, p in runner.model.named_parameters()}

@@ -66,9 +66,9 @@ assert Config.fromfile("expression.py").model.backbone.type == "mmsmlp.SMLPNet"
 
 import mmsmlp.backbones, mmsmlp.recipes
 
-text = Config.fromfile(mmsmlp.recipes.config_path("mmsmlp::cascade_mask_rcnn_s2mlpv2_m4_3x.py"))
-assert python.model.backbone.pop("type") is mmsmlp.backbones.S2MLPv2
-assert text.model.backbone.pop("type") == "mmsmlp.S2MLPv2"
+text = Config.fromfile(mmsmlp.recipes.config_path("mmsmlp::cascade_mask_rcnn_smlpnet_s_3x.py"))
+assert python.model.backbone.pop("type") is mmsmlp.backbones.SMLPNet
+assert text.model.backbone.pop("type") == "mmsmlp.SMLPNet"
 for key in ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg"):
     assert python.to_dict()[key] == text.to_dict()[key], key
 """

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 from mmcv.cnn.bricks import DropPath
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
 from mmsmlp.layers import (
@@ -28,15 +29,6 @@ from mmsmlp.layers import (
 from mmsmlp.registry import MODELS
 
 from .pyramid import PyramidBackbone, native_grids, resolve_arch
-
-# Keeps the variance of what a layer is given.
-KAIMING = dict(
-    type="Kaiming",
-    layer=["Conv2d", "Linear"],
-    mode="fan_in",
-    nonlinearity="linear",
-    distribution="normal",
-)
 
 
 class S2Component(nn.Module):
@@ -98,6 +90,31 @@ class S2MLPv2Block(nn.Module):
         return x.permute(0, 3, 1, 2)
 
 
+@WEIGHT_INITIALIZERS.register_module()
+class IdentityBlocks:
+    """Zeroes the last layer of each residual branch: blocks begin as the identity."""
+
+    def __call__(self, network: nn.Module) -> None:
+        """Initialise the blocks in ``network``."""
+        for block in network.modules():
+            if isinstance(block, S2MLPv2Block):
+                nn.init.zeros_(block.s2.fc2.weight)
+                nn.init.zeros_(block.mlp.fc2.weight)
+
+
+# Other layers keep the variance of what they are given.
+INIT = (
+    dict(
+        type="Kaiming",
+        layer=["Conv2d", "Linear"],
+        mode="fan_in",
+        nonlinearity="linear",
+        distribution="normal",
+    ),
+    dict(type="IdentityBlocks"),
+)
+
+
 @MODELS.register_module()
 class S2MLPv2(PyramidBackbone):
     """S²-MLPv2 as a backbone for images of any size.
@@ -120,8 +137,8 @@ class S2MLPv2(PyramidBackbone):
         frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
             k the stem and the first k stages.
         with_cp: Whether blocks recompute their activations in the backward pass.
-        init_cfg: Initialisation, as mmengine has it; normal, with the variance of what a layer is
-            given kept, if not given.
+        init_cfg: Initialisation, as mmengine has it; if not given, normal, with the variance of
+            what a layer is given kept, and blocks that begin as the identity.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -193,5 +210,5 @@ class S2MLPv2(PyramidBackbone):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             with_cp=with_cp,
-            init_cfg=init_cfg or KAIMING,
+            init_cfg=init_cfg or list(INIT),
         )

@@ -15,7 +15,7 @@ TASKS = {"mmdet": "detection", "mmseg": "segmentation", "mmpretrain": "classific
 
 # Scenes hold a few objects on 160×128 pixels: full-size counts would only cost time.
 MAX_ROIS = 32
-MAX_PROPOSALS = 200
+AT_MOST = dict(nms_pre=500, max_per_img=200)
 # An average over some 20 iterations; that of a full schedule would not move in one of minutes.
 EMA_MOMENTUM = 0.05
 
@@ -51,8 +51,8 @@ def use_mini(cfg: Config) -> None:
     for part in _dicts([cfg.model, cfg.get("data_preprocessor")]):
         if "num_classes" in part:
             part["num_classes"] = len(classes)
-        if "max_per_img" in part:
-            part["max_per_img"] = min(part["max_per_img"], MAX_PROPOSALS)
+        for key in AT_MOST.keys() & part.keys():
+            part[key] = min(part[key], AT_MOST[key])
         # Tells the samplers of RoI heads from the RPN's, which cost next to nothing.
         if part.get("add_gt_as_proposals"):
             part["num"] = min(part["num"], MAX_ROIS)

@@ -26,12 +26,14 @@ NETWORKS = {
         out_indices=(1, 3),
     ),
 }
+# Blocks that begin as the identity would hide what they do.
+NO_ZEROS = dict(type="Kaiming", layer=["Conv2d", "Linear"])
 SIZES = [(64, 96), (50, 70), (96, 33), (50, 70), (1, 1)]
 
 
 def build(name: str) -> nn.Module:
     torch.manual_seed(0)
-    network = MODELS.build(dict(NETWORKS[name], drop_path_rate=0.0))
+    network = MODELS.build(dict(NETWORKS[name], drop_path_rate=0.0, init_cfg=NO_ZEROS))
     network.init_weights()
     for module in network.modules():
         # So that zeros do not stay zeros.

@@ -32,6 +32,8 @@ SHAPES = {
     ),
     "S2MLP/last": dict(SMALL["S2MLP"], out_indices=-1),
 }
+# A block that begins as the identity leaves most of its parameters without a gradient.
+NO_ZEROS = dict(type="Kaiming", layer=["Conv2d", "Linear"])
 SIZES = [(224, 224), (800, 1333), (97, 61), (33, 500), (1, 1)]
 
 
@@ -39,7 +41,9 @@ SIZES = [(224, 224), (800, 1333), (97, 61), (33, 500), (1, 1)]
 def build(request: pytest.FixtureRequest):
     def build(**arguments):
         torch.manual_seed(0)
-        network = MODELS.build({**{**SMALL, **SHAPES}[request.param], **arguments})
+        network = MODELS.build(
+            {**{**SMALL, **SHAPES}[request.param], "init_cfg": NO_ZEROS, **arguments}
+        )
         network.init_weights()
         return network
 

@@ -92,7 +92,8 @@ def logits(network: S2MLPv2, x: torch.Tensor) -> list[torch.Tensor]:
 def test_softmax_input_stays_on_its_scale_at_twice_the_size(arch: str) -> None:
     """A plain sum is four times as large, which this test would see as four."""
     torch.manual_seed(0)
-    network = S2MLPv2(arch).eval()
+    # Blocks that begin as the identity would hide what deep ones see.
+    network = S2MLPv2(arch, init_cfg=dict(type="Kaiming", layer=["Conv2d", "Linear"])).eval()
     network.init_weights()
     x = F.interpolate(torch.randn(1, 3, 8, 8), size=(224, 224), mode="bicubic")
     native = logits(network, x)
@@ -100,6 +101,17 @@ def test_softmax_input_stays_on_its_scale_at_twice_the_size(arch: str) -> None:
     assert len(native) == sum(network.depths)
     for a, b in zip(native, twice, strict=True):
         assert 0.7 < b.std() / a.std() < 1.4
+
+
+def test_blocks_begin_as_the_identity_and_weights_keep_the_variance() -> None:
+    torch.manual_seed(0)
+    network = S2MLPv2("small/4").eval()
+    network.init_weights()
+    block = network.stages[2].blocks[0]
+    x = torch.randn(2, 320, 14, 14)
+    torch.testing.assert_close(block(x), x, rtol=0, atol=0)
+    tokens = x.permute(0, 2, 3, 1)
+    assert block.mlp.fc1(tokens).var().item() == pytest.approx(tokens.var().item(), rel=0.05)
 
 
 def test_native_tokens_follow_the_image_size() -> None:

@@ -195,9 +195,11 @@ COUNTS = {
     "mmdet": {
         "roi_head.bbox_head.num_classes": 5,
         "roi_head.mask_head.num_classes": 5,
-        "train_cfg.rpn_proposal.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
+        "train_cfg.rpn_proposal.nms_pre": mmsmlp.mini.swap.AT_MOST["nms_pre"],
+        "train_cfg.rpn_proposal.max_per_img": mmsmlp.mini.swap.AT_MOST["max_per_img"],
         "train_cfg.rcnn.sampler.num": mmsmlp.mini.swap.MAX_ROIS,
-        "test_cfg.rpn.max_per_img": mmsmlp.mini.swap.MAX_PROPOSALS,
+        "test_cfg.rpn.nms_pre": mmsmlp.mini.swap.AT_MOST["nms_pre"],
+        "test_cfg.rpn.max_per_img": mmsmlp.mini.swap.AT_MOST["max_per_img"],
     },
     "mmseg": {
         "data_preprocessor.size": (128, 128),

@@ -41,7 +41,7 @@ def jobs(root: Path) -> Iterator[Job]:
                 needs=(f"cifar10/{network}",),
                 randomness__seed=seed,
                 model__backbone__init_cfg__type="Pretrained",
-                model__backbone__init_cfg__checkpoint=root / f"cifar10/{network}/epoch_8.pth",
+                model__backbone__init_cfg__checkpoint=root / f"cifar10/{network}/epoch_5.pth",
                 model__backbone__init_cfg__prefix="backbone.",
             )
 

@@ -1,4 +1,4 @@
-"""CIFAR-10 as an image folder (`train/<class>/`, `test/<class>/`), 8 epochs on 32×32 images."""
+"""CIFAR-10 as an image folder (`train/<class>/`, `test/<class>/`), 5 epochs on 32×32 images."""
 
 _base_ = "mmpretrain::_base_/default_runtime.py"
 
@@ -51,7 +51,7 @@ model = dict(
     ),
 )
 
-max_epochs = 8
+max_epochs = 5
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict()
 test_cfg = dict()

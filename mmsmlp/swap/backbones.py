@@ -1,0 +1,133 @@
+"""The backbones that there are to swap in, and what a backbone outputs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from .errors import SwapError
+from .levels import Levels
+
+# As the recipes of this package have them: norms keep learning, over all GPUs.
+SMLPNET = dict(type="mmsmlp.SMLPNet", norm_cfg=dict(type="SyncBN", requires_grad=True))
+BACKBONES: dict[str, dict[str, Any]] = {
+    "smlpnet_t": dict(SMLPNET, arch="tiny", drop_path_rate=0.2),
+    "smlpnet_s": dict(SMLPNET, arch="small", drop_path_rate=0.2),
+    "smlpnet_b": dict(SMLPNET, arch="base", drop_path_rate=0.3),
+    "s2mlpv2_s4": dict(type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1),
+    "s2mlpv2_m4": dict(type="mmsmlp.S2MLPv2", arch="medium/4", drop_path_rate=0.2),
+    "s2mlpv2_s7": dict(type="mmsmlp.S2MLPv2", arch="small/7", drop_path_rate=0.1),
+    "s2mlpv2_m7": dict(type="mmsmlp.S2MLPv2", arch="medium/7", drop_path_rate=0.2),
+    "s2mlpv2_s14": dict(type="mmsmlp.S2MLPv2", arch="small/14", drop_path_rate=0.1),
+    "s2mlp_wide": dict(type="mmsmlp.S2MLP", arch="wide", drop_path_rate=0.1),
+    "s2mlp_deep": dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1),
+}
+# Of the image that a backbone is tried on: a multiple of all strides there are.
+PROBE_SIZE = 256
+
+
+def named_backbone(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Config of a backbone.
+
+    Args:
+        name: A key of ``BACKBONES``.
+        options: Arguments to add or replace.
+
+    Raises:
+        SwapError: If there is none of this name.
+    """
+    if name not in BACKBONES:
+        close = get_close_matches(name, BACKBONES, n=1, cutoff=0)[0]
+        raise SwapError(
+            f"there is no backbone {name!r} (nearest: {close}); there are {', '.join(BACKBONES)}"
+        )
+    return {**BACKBONES[name], **(options or {})}
+
+
+def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Module:
+    """Build a part of a model, or a model, from the registry of a library.
+
+    Args:
+        cfg: Its config.
+        scope: ``'mmdet'`` or ``'mmseg'``.
+        name: What to call it in an error.
+
+    Raises:
+        SwapError: If it cannot be built.
+    """
+    # The registry of a library imports its models, and those of another when a type names it.
+    init_default_scope(scope)
+    models = importlib.import_module(f"{scope}.registry").MODELS
+    try:
+        return models.build(ConfigDict(cfg))
+    except Exception as error:  # whatever a third party's constructor raises
+        raise SwapError(f"its {name} cannot be built: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in a line, and its type."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def stages_of(backbone: Mapping[str, Any], scope: str) -> Levels:
+    """All stages of a backbone of this package.
+
+    Args:
+        backbone: Its config.
+        scope: ``'mmdet'`` or ``'mmseg'``.
+
+    Raises:
+        SwapError: If it cannot be built.
+    """
+    bare = {key: value for key, value in backbone.items() if key not in ("init_cfg", "out_indices")}
+    with torch.device("meta"):
+        depth = len(build(bare, scope).depths)
+        module = build(dict(bare, out_indices=tuple(range(depth))), scope)
+    return Levels(tuple(module.channels), tuple(module.strides))
+
+
+def outputs_of(backbone: Mapping[str, Any], scope: str) -> Levels:
+    """The maps that any backbone outputs, found by trying.
+
+    Args:
+        backbone: Its config.
+        scope: ``'mmdet'`` or ``'mmseg'``.
+
+    Raises:
+        SwapError: If it cannot be built or run, or outputs something else than maps.
+    """
+    try:
+        # No memory and no time, but not every backbone can do without numbers.
+        maps = _forward(backbone, scope, "meta")
+    except Exception:
+        maps = _forward(backbone, scope, "cpu")
+    if not isinstance(maps, (list, tuple)):
+        maps = [maps]
+    if not maps or any(getattr(y, "ndim", 0) != 4 for y in maps):
+        raise SwapError(f"its backbone, {backbone['type']}, outputs something else than maps")
+    return Levels(
+        tuple(y.shape[1] for y in maps),
+        tuple(round(PROBE_SIZE / y.shape[2]) for y in maps),
+    )
+
+
+def _forward(backbone: Mapping[str, Any], scope: str, device: str) -> Any:
+    with torch.device(device):
+        module = build(backbone, scope)
+        x = torch.zeros(1, backbone.get("in_channels", 3), PROBE_SIZE, PROBE_SIZE)
+    module.eval()  # by itself: what it returns of several backbones is None
+    try:
+        with torch.no_grad():
+            return module(x)
+    except Exception as error:
+        raise SwapError(
+            f"its backbone, {backbone['type']}, cannot run on {PROBE_SIZE} by {PROBE_SIZE} pixels: "
+            f"{one_line(error)}"
+        ) from error

@@ -1,0 +1,183 @@
+"""Which parts of a model read the maps of its backbone, and what they are told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import SwapError
+
+# Where the channels of maps stand: by DeepLabV3+ those of the finest, beside the map that it is
+# told to read; by Feature2Pyramid those that all maps share.
+FINEST_KEY = "c1_in_channels"
+EVERY_KEY = "embed_dim"
+CHANNEL_KEYS = ("in_channels", FINEST_KEY, EVERY_KEY)
+# Parts beside the backbone that read none of its maps: settings, teachers, and the parts of heads
+# that go on with what others have read.
+NO_READERS = (
+    "backbone",
+    "data_preprocessor",
+    "init_cfg",
+    "kernel_update_head",
+    "teacher_backbone",
+    "teacher_bbox_head",
+    "teacher_neck",
+    "test_cfg",
+    "train_cfg",
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A setting that tells a part of the model the channels of maps.
+
+    Args:
+        part: Config of the part.
+        key: Name of the setting.
+        positions: The maps that it is about, among those that the backbone outputs.
+    """
+
+    part: dict[str, Any]
+    key: str
+    positions: tuple[int, ...]
+
+
+def host_of(model: dict[str, Any]) -> dict[str, Any]:
+    """The part of a model that has the backbone: the model, or the detector that it wraps.
+
+    Args:
+        model: Config of the model.
+
+    Raises:
+        SwapError: If there is none.
+    """
+    for host in (model, model.get("detector")):
+        if isinstance(host, dict) and isinstance(host.get("backbone"), dict):
+            return host
+    raise SwapError(f"{model.get('type')} has no `backbone` that could be another")
+
+
+def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
+    """Find all that is told of the maps of the backbone.
+
+    With a neck, that is the neck, or the first of several; without, the heads.
+
+    Args:
+        host: Config of the part of the model that has the backbone.
+        channels: Of the maps that the backbone outputs.
+
+    Returns:
+        At least one reading.
+
+    Raises:
+        SwapError: If there is none, or a part is made for just this backbone.
+    """
+    reader = host.get("neck") or host
+    found = []
+    for part in _parts(reader[0] if isinstance(reader, list) else reader):
+        _refuse_special(part)
+        for key in part:
+            if key in CHANNEL_KEYS and (positions := _positions(part, key, channels)):
+                found.append(Reading(part, key, positions))
+        # The features that a region of interest is cut from keep their channels.
+        if "featmap_strides" in part and part.get("out_channels") in channels:
+            position = list(channels).index(part["out_channels"])
+            found.append(Reading(part, "out_channels", (position,)))
+    if not found:
+        raise SwapError(f"nothing in it is told to read maps of {list(channels)} channels")
+    return found
+
+
+def _parts(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+        for key, child in node.items():
+            if key not in NO_READERS:
+                yield from _parts(child)
+    elif isinstance(node, (list, tuple)):
+        for child in node:
+            yield from _parts(child)
+
+
+def _refuse_special(part: dict[str, Any]) -> None:
+    for key, child in part.items():
+        if key.endswith("_backbone") and isinstance(child, dict) and key not in NO_READERS:
+            raise SwapError(
+                f"{part.get('type')} feeds its maps back into a backbone made for that, "
+                f"{key} of type {child.get('type')}"
+            )
+        if key == "shared_head" and child:
+            raise SwapError(
+                f"shared_head ({child.get('type')}) of {part.get('type')} is the last stage of "
+                "the old backbone"
+            )
+
+
+def _positions(part: dict[str, Any], key: str, channels: Sequence[int]) -> tuple[int, ...]:
+    """The maps that a setting is about; none if it is about others than the backbone's."""
+    value = part[key]
+    if key == FINEST_KEY:
+        return (0,)
+    if key == "in_channels" and "in_index" in part:
+        indices = part["in_index"]
+        indices = [indices] if isinstance(indices, int) else indices
+        return tuple(i % len(channels) for i in indices)
+    if isinstance(value, int):
+        equal = tuple(i for i, number in enumerate(channels) if number == value)
+        # Heads take the last map, if they are not told which.
+        return equal if key == EVERY_KEY else equal[-1:]
+    if isinstance(value, (list, tuple)):
+        if list(value) == list(channels):
+            return tuple(range(len(channels)))
+        if set(value) <= set(channels):
+            return tuple(list(channels).index(number) for number in value)
+    return ()
+
+
+def used_positions(found: Sequence[Reading]) -> list[int]:
+    """The maps that are read at all, whatever the backbone outputs.
+
+    A neck may start at a later level than the first; and outputs that nobody reads, with norms
+    that learn nothing, are what distributed training stops at.
+    """
+    used = set()
+    for reading in found:
+        used.update(reading.positions[reading.part.get("start_level", 0) :])
+    return sorted(used)
+
+
+def rewrite(found: Sequence[Reading], used: Sequence[int], channels: Sequence[int]) -> None:
+    """Tell the parts of a model of its new maps.
+
+    Args:
+        found: What :func:`readings` found; their configs are changed in place.
+        used: Which of the old maps are still there.
+        channels: Of the new maps, which stand in for these.
+    """
+    new_position = {old: new for new, old in enumerate(used)}
+    for reading in found:
+        part, key = reading.part, reading.key
+        positions = reading.positions
+        if start := part.get("start_level", 0):
+            positions = positions[start:]
+            part["start_level"] = 0
+            if part.get("end_level", -1) > 0:
+                part["end_level"] -= start
+        numbers = [channels[new_position[i]] for i in positions]
+        old = part[key]
+        part[key] = numbers[0] if isinstance(old, int) else type(old)(numbers)
+        if key == "in_channels" and "in_index" in part:
+            part["in_index"] = _new_index(part["in_index"], positions, new_position)
+
+
+def _new_index(
+    old: int | Sequence[int], positions: Sequence[int], new_position: dict[int, int]
+) -> int | Sequence[int]:
+    """Index into the new maps, counting from the end where it did."""
+    given = [old] if isinstance(old, int) else old
+    new = [
+        new_position[position] - (len(new_position) if index < 0 else 0)
+        for index, position in zip(given, positions, strict=True)
+    ]
+    return new[0] if isinstance(old, int) else type(old)(new)

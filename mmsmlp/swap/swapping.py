@@ -1,0 +1,89 @@
+"""A config with another backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from .backbones import outputs_of, stages_of
+from .errors import SwapError
+from .levels import choose, undilated
+from .readers import host_of, readings, rewrite, used_positions
+from .recipe import adapt_optimizer, adapt_preprocessing
+
+SCOPES = ("mmdet", "mmseg")
+# Necks that take norms, and have none unless told.
+NORMLESS_NECKS = ("FPN", "PAFPN")
+
+
+def swap_backbone(
+    cfg: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    checkpoint: str | None = None,
+    keep_optimizer: bool = False,
+) -> dict[str, Any]:
+    """Put a backbone of this package in the place of that of a config.
+
+    Everything else stays, but for what depends on the backbone: what its readers are told of
+    channels and indices, weights of the old one, how images are normalised, and the optimizer.
+
+    Args:
+        cfg: A config of mmdet or mmseg, as a plain dict; it is left as it is.
+        backbone: Config of the new backbone; its ``out_indices`` are chosen here.
+        checkpoint: Path or URL of weights of the backbone.
+        keep_optimizer: Whether the optimizer stays.
+
+    Returns:
+        The new config.
+
+    Raises:
+        SwapError: If the model cannot take the backbone.
+    """
+    scope = cfg.get("default_scope")
+    if scope not in SCOPES:
+        raise SwapError(f"default_scope must be one of {list(SCOPES)}, got {scope!r}")
+    if not cfg.get("model"):
+        raise SwapError("the config has no model")
+    cfg = deepcopy(dict(cfg))
+    host = host_of(cfg["model"])
+    old = outputs_of(host["backbone"], scope)
+    found = readings(host, old.channels)
+    used = used_positions(found)
+    strides = undilated(old.strides)
+    choice = choose(stages_of(backbone, scope), [strides[i] for i in used])
+    rewrite(found, used, choice.channels)
+    host["backbone"] = dict(backbone, out_indices=choice.out_indices)
+    if checkpoint:
+        host["backbone"]["init_cfg"] = dict(
+            type="Pretrained", checkpoint=checkpoint, prefix="backbone."
+        )
+    if choice.adapter:
+        neck = host.get("neck") or []
+        host["neck"] = [choice.adapter, *(neck if isinstance(neck, list) else [neck])]
+        if len(host["neck"]) == 1:
+            host["neck"] = choice.adapter
+    if "S2MLP" in backbone["type"]:
+        _add_norms(host.get("neck"))
+    _forget_weights(cfg, host)
+    adapt_preprocessing(cfg["model"])
+    if not keep_optimizer:
+        adapt_optimizer(cfg)
+    return cfg
+
+
+def _add_norms(neck: Any) -> None:
+    """Take away what all tokens have in common, which layer norms leave and training lets grow."""
+    for part in neck if isinstance(neck, list) else [neck]:
+        if part and part["type"] in NORMLESS_NECKS and not part.get("norm_cfg"):
+            part["norm_cfg"] = dict(type="SyncBN", requires_grad=True)
+
+
+def _forget_weights(cfg: dict[str, Any], host: dict[str, Any]) -> None:
+    """Leave out weights that are not of the new backbone."""
+    for part, key in ((cfg, "load_from"), (host, "pretrained")):
+        if part.get(key):
+            part[key] = None
+    for part in (cfg["model"], host):
+        if isinstance(part.get("init_cfg"), dict) and part["init_cfg"]["type"] == "Pretrained":
+            part["init_cfg"] = None

@@ -1,0 +1,30 @@
+"""The least that a config says to become another."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.config import Config
+
+from mmsmlp.swap import changed_settings, overrides
+
+VALUES = st.recursive(
+    st.none() | st.integers(0, 3) | st.lists(st.integers(0, 3), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from(["type", "a", "b", "c"]), inner, max_size=3),
+    max_leaves=8,
+)
+CONFIGS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
+
+
+@given(old=CONFIGS, new=CONFIGS)
+def test_mmengine_merges_them_into_the_new_config(old: dict, new: dict) -> None:
+    new = {**old, **new}
+    merged = Config._merge_a_into_b(Config(overrides(old, new))._cfg_dict, old)
+    assert Config(merged).to_dict() == new
+
+
+def test_changes_are_listed_down_to_the_setting() -> None:
+    old = dict(model=dict(neck=[dict(a=1, b=2), dict(c=3)], backbone=dict(type="A", depth=50)))
+    new = dict(model=dict(neck=[dict(a=1, b=5), dict(c=3)], backbone=dict(type="B")))
+    assert list(changed_settings(old, overrides(old, new))) == [
+        ("model.neck.0.b", 2, 5),
+        ("model.backbone", dict(type="A", depth=50), dict(_delete_=True, type="B")),
+    ]
