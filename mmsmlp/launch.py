@@ -57,29 +57,41 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def read_config(name: str) -> Config:
+    """Read a config.
+
+    Args:
+        name: Its path, or ``library::path`` for one that is installed.
+
+    Raises:
+        UsageError: If there is no such config, or none of those that it inherits from.
+    """
+    path = Path(name)
+    if "::" in name:
+        try:
+            path = config_path(name)
+        except FileNotFoundError as error:
+            raise UsageError(str(error)) from error
+    if not path.is_file():
+        neighbours = {str(other) for other in Path().glob("configs/*.py")}
+        neighbours |= {str(other) for other in path.parent.glob("*.py")}
+        close = get_close_matches(name, neighbours, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise UsageError(f"config {name!r} does not exist{hint}")
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"config {name!r} cannot be read: {error}") from error
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and put in what the arguments of :func:`base_parser` say.
 
     Raises:
         UsageError: If there is no such config, or the mini data set cannot take its place.
     """
-    path = Path(args.config)
-    if "::" in args.config:
-        try:
-            path = config_path(args.config)
-        except FileNotFoundError as error:
-            raise UsageError(str(error)) from error
-    if not path.is_file():
-        neighbours = {str(other) for other in Path().glob("configs/*.py")}
-        neighbours |= {str(other) for other in path.parent.glob("*.py")}
-        close = get_close_matches(args.config, neighbours, n=3)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"config {args.config!r} does not exist{hint}")
-    try:
-        cfg = Config.fromfile(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"config {args.config!r} cannot be read: {error}") from error
-    name = path.stem
+    cfg = read_config(args.config)
+    name = Path(cfg.filename).stem
     if args.mini:
         try:
             use_mini(cfg)

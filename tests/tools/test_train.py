@@ -163,6 +163,16 @@ def test_a_run_leaves_log_checkpoint_curve_and_sheet(
     assert METRIC[task] in capsys.readouterr().out[-4000:]
     assert (tmp_path / "test" / "predictions.png").is_file()
 
+    folder = {"classification": "classification/val/ball"}.get(task, "images/val")
+    image = min(Path("data/mini", folder).iterdir())
+    tool("infer")(work_dir / config.name, checkpoint, image, "--out-dir", tmp_path / "out")
+    assert f"predictions: {tmp_path / 'out'}" in capsys.readouterr().out
+    vis = tmp_path / "out" / ("" if task == "classification" else "vis")
+    (drawn,) = (path for path in vis.iterdir() if path.is_file())
+    assert matplotlib.image.imread(drawn).std() > 0.05
+    with pytest.raises(UsageError, match=r"there is no image 'nowhere\.jpg'"):
+        tool("infer")(work_dir / config.name, checkpoint, "nowhere.jpg")
+
 
 def test_resume_goes_on_and_a_finished_run_is_only_evaluated(
     train: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
@@ -190,24 +200,18 @@ def test_resume_goes_on_and_a_finished_run_is_only_evaluated(
     assert (work_dir / "iter_4.pth").stat().st_mtime_ns == state
 
 
-# What --mini changes in the model of a config, by its library.
+# What --mini may change in a model, by the last part of its name, and what it becomes.
+NUM_CLASSES = {"mmdet": 5, "mmseg": 6, "mmpretrain": 5}
 COUNTS = {
-    "mmdet": {
-        "roi_head.bbox_head.num_classes": 5,
-        "roi_head.mask_head.num_classes": 5,
-        "train_cfg.rpn_proposal.nms_pre": mmsmlp.mini.swap.AT_MOST["nms_pre"],
-        "train_cfg.rpn_proposal.max_per_img": mmsmlp.mini.swap.AT_MOST["max_per_img"],
-        "train_cfg.rcnn.sampler.num": mmsmlp.mini.swap.MAX_ROIS,
-        "test_cfg.rpn.nms_pre": mmsmlp.mini.swap.AT_MOST["nms_pre"],
-        "test_cfg.rpn.max_per_img": mmsmlp.mini.swap.AT_MOST["max_per_img"],
-    },
-    "mmseg": {
-        "data_preprocessor.size": (128, 128),
-        "decode_head.num_classes": 6,
-        "auxiliary_head.num_classes": 6,
-    },
-    "mmpretrain": {"head.num_classes": 5},
+    "num_things_classes": 5,
+    "nms_pre": mmsmlp.mini.swap.AT_MOST["nms_pre"],
+    "max_per_img": mmsmlp.mini.swap.AT_MOST["max_per_img"],
+    "num": mmsmlp.mini.swap.MAX_ROIS,
+    "num_convs": 1,
+    "sampling_ratio": 2,
+    "drop_path_rate": 0,
 }
+SIZES = {"mmdet": (160, 160), "mmseg": (128, 128)}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)
@@ -221,6 +225,8 @@ def test_mini_changes_the_model_in_counts_only(path: Path, train: Callable) -> N
     mmsmlp.mini.swap.use_mini(mini)
 
     def flat(node: object, prefix: str = "") -> dict[str, object]:
+        if isinstance(node, list) and node and isinstance(node[0], dict):
+            node = dict(enumerate(node))
         if not isinstance(node, dict):
             return {prefix: node}
         return {k: v for key in node for k, v in flat(node[key], f"{prefix}.{key}").items()}
@@ -233,8 +239,19 @@ def test_mini_changes_the_model_in_counts_only(path: Path, train: Callable) -> N
             if after.get(key) != before.get(key)
         }
 
-    assert changed("model") == COUNTS[full.default_scope]
-    assert set(changed("optim_wrapper")) <= {"optimizer.lr", "accumulative_counts"}
+    num_classes = NUM_CLASSES[full.default_scope]
+    expected = dict(COUNTS, num_classes=num_classes, size=SIZES.get(full.default_scope))
+    # One weight for each class, and one for no object.
+    expected["class_weight"] = [1.0] * num_classes + [0.1]
+    differences = changed("model")
+    assert differences == {key: expected[key.rpartition(".")[2]] for key in differences}
+    assert {"num_classes", "num_things_classes"} & {k.rpartition(".")[2] for k in differences}
+    # RoI heads sample from all that is proposed.
+    sampled = [key for key in differences if key.endswith("sampler.num")]
+    assert bool(sampled) == ("roi_head" in full.model)
+    assert set(changed("optim_wrapper")) <= {
+        *("optimizer.lr", "optimizer.fused", "accumulative_counts")
+    }
     assert mini.optim_wrapper.accumulative_counts == 1
     # The schedule ends where training does.
     end, last = mini.param_scheduler[-1].get("end"), mini.train_cfg.get("max_iters")
