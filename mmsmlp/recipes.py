@@ -12,6 +12,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+# Where a package of OpenMMLab has its configs.
+SHIPPED = Path(".mim") / "configs"
 _PACKAGE = Path(__file__).parent
 # Holds `configs` and `tools`: within the package once installed, beside it in a checkout.
 ROOT = next(
@@ -29,15 +31,23 @@ def config_path(name: str) -> Path:
         FileNotFoundError: If there is no such library or config.
     """
     package, _, file = name.partition("::")
-    if package == "mmsmlp":
-        path = ROOT / "configs" / file
-    elif spec := find_spec(package):
-        path = Path(spec.submodule_search_locations[0], ".mim", "configs", file)
-    else:
-        raise FileNotFoundError(f"{package} of {name!r} is not installed")
+    folder = configs_of(package)
+    if folder is None:
+        raise FileNotFoundError(f"{package!r} is not installed")
+    path = folder / file
     if not path.is_file():
         raise FileNotFoundError(f"{package} has no config {file!r} (looked for {path})")
     return path
+
+
+def configs_of(package: str) -> Path | None:
+    """Folder of the configs that an installed library brings along, or none if it is not there."""
+    if package == "mmsmlp":
+        return ROOT / "configs"
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / SHIPPED
 
 
 def base_settings(name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def test_names_of_other_libraries_still_go_to_mmengine(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("mmsmlp::nothing.py", r"mmsmlp has no config 'nothing\.py' \(looked for .*nothing\.py\)"),
-        ("nothing::a.py", r"nothing of 'nothing::a\.py' is not installed"),
+        ("nothing::a.py", r"'nothing' is not installed"),
     ],
 )
 def test_what_is_not_there_is_named(name: str, message: str) -> None:

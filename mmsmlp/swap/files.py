@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.utils import is_installed
 
-from .errors import SwapError
+from mmsmlp.recipes import SHIPPED, config_path, configs_of
 
-# Where a package of OpenMMLab has its configs.
-SHIPPED = Path(".mim") / "configs"
+from .errors import SwapError
 
 
 def find_config(name: str) -> Path:
@@ -29,26 +27,16 @@ def find_config(name: str) -> Path:
     Raises:
         SwapError: If there is no such file.
     """
-    package, scoped, path = name.partition("::")
-    if not scoped:
+    _, scoped, path = name.partition("::")
+    try:
         found = Path(name)
-    else:
-        folder = _shipped_by(package)
-        if folder is None:
-            raise SwapError(f"config {name!r}: there is no package {package!r}")
-        found = folder / path
-        if not found.suffix:
-            found = found.with_name(f"{found.name}.py")
+        if scoped:
+            found = config_path(name if Path(path).suffix else f"{name}.py")
+    except FileNotFoundError as error:
+        raise SwapError(f"config {name!r}: {error}") from error
     if not found.is_file():
         raise SwapError(f"config {name!r} does not exist")
     return found
-
-
-def _shipped_by(package: str) -> Path | None:
-    spec = find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations))) / SHIPPED
 
 
 def read_config(path: Path) -> Config:
@@ -88,7 +76,7 @@ def base_of(path: Path, folder: Path) -> str:
     for parent in path.parents:
         if parent.parts[-2:] == SHIPPED.parts:
             package, rest = parent.parents[1].name, path.relative_to(parent).as_posix()
-            if _shipped_by(package) == parent:
+            if configs_of(package) == parent:
                 if is_installed(MODULE2PACKAGE.get(package, package)):
                     return repr(f"{package}::{rest}")
                 return f'__import__("{package}").__path__[0] + "/{SHIPPED.as_posix()}/{rest}"'

@@ -57,3 +57,16 @@ def test_images_become_those_of_imagenet() -> None:
     raw = dict(data_preprocessor=dict(pad_size_divisor=32))
     adapt_preprocessing(raw)
     assert raw == dict(data_preprocessor=dict(pad_size_divisor=32))
+
+
+@pytest.mark.parametrize("of_backbone", [None, 0.1])
+def test_a_part_of_the_backbone_learns_more_slowly_than_the_rest(of_backbone: float | None) -> None:
+    keys = {"backbone": dict(lr_mult=of_backbone)} if of_backbone else {}
+    cfg = dict(
+        optim_wrapper=dict(
+            optimizer=dict(type="AdamW", lr=1e-4), paramwise_cfg=dict(custom_keys=keys)
+        )
+    )
+    adapt_optimizer(cfg, {"fusion.weight1": 0.01})
+    built = cfg["optim_wrapper"]["paramwise_cfg"]["custom_keys"]
+    assert built == keys | {"fusion.weight1": dict(lr_mult=0.01 * (of_backbone or 1))}
