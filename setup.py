@@ -17,6 +17,7 @@ IN_CHECKOUT_ONLY = (
     "benchmark.py",
     "measure_padding.py",
     "recipes.py",
+    "swap_matrix.py",
 )
 
 

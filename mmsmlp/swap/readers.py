@@ -27,6 +27,9 @@ NO_READERS = (
     "train_cfg",
 )
 
+# Necks that hand on all maps but the last as they are.
+PASSING_NECKS = ("JPU",)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -73,10 +76,15 @@ def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
     Raises:
         SwapError: If there is none, or a part is made for just this backbone.
     """
-    reader = host.get("neck") or host
+    neck = host.get("neck")
+    first = neck[0] if isinstance(neck, list) else neck
+    parts = list(_parts(first or host))
+    if first and first.get("type") in PASSING_NECKS:
+        parts += [part for part in _parts({**host, "neck": None}) if _reads_passed(part, channels)]
     found = []
-    for part in _parts(reader[0] if isinstance(reader, list) else reader):
+    for part in parts:
         _refuse_special(part)
+        _forget_unread(part)
         for key in part:
             if key in CHANNEL_KEYS and (positions := _positions(part, key, channels)):
                 found.append(Reading(part, key, positions))
@@ -87,6 +95,18 @@ def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
     if not found:
         raise SwapError(f"nothing in it is told to read maps of {list(channels)} channels")
     return found
+
+
+def _reads_passed(part: dict[str, Any], channels: Sequence[int]) -> bool:
+    index = part.get("in_index")
+    return isinstance(index, int) and index % len(channels) != len(channels) - 1
+
+
+def _forget_unread(part: dict[str, Any]) -> None:
+    """Take maps from a head that it is given and leaves alone."""
+    if part.get("type") == "EncHead" and not part.get("add_lateral"):
+        for key in ("in_channels", "in_index"):
+            part[key] = part[key][-1:]
 
 
 def _parts(node: Any) -> Iterator[dict[str, Any]]:

@@ -102,3 +102,25 @@ def test_the_backbone_may_be_in_a_wrapped_detector() -> None:
     assert host_of(dict(type="SoftTeacher", detector=detector)) is detector
     with pytest.raises(SwapError, match="SideAdapter has no `backbone`"):
         host_of(dict(type="SideAdapter", image_encoder=dict(type="X")))
+
+
+def test_maps_that_a_neck_hands_on_are_read_by_heads() -> None:
+    neck = dict(type="JPU", in_channels=(512, 1024, 2048), mid_channels=512)
+    decode = dict(in_channels=2048, in_index=2)
+    auxiliary = dict(in_channels=1024, in_index=1)
+    host = dict(neck=neck, decode_head=decode, auxiliary_head=auxiliary)
+    found = readings(host, RESNET[1:])
+    rewrite(found, used_positions(found), OURS[1:])
+    assert neck["in_channels"] == (160, 320, 640)
+    assert decode == dict(in_channels=2048, in_index=2)
+    assert auxiliary == dict(in_channels=320, in_index=1)
+
+
+@pytest.mark.parametrize(("lateral", "used"), [(False, [3]), (True, [1, 2, 3])])
+def test_a_head_that_leaves_maps_alone_is_not_given_them(lateral: bool, used: list[int]) -> None:
+    head = dict(
+        type="EncHead", in_channels=[512, 1024, 2048], in_index=(1, 2, 3), add_lateral=lateral
+    )
+    assert swapped(dict(decode_head=head)) == used
+    assert head["in_channels"] == [OURS[i] for i in used]
+    assert head["in_index"] == tuple(range(len(used)))

@@ -1,0 +1,44 @@
+"""The swap into the models that mmdet and mmseg ship."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmsmlp.swap import SwapError
+
+sys.path.append(str(Path(__file__).parents[2] / "tools"))
+from swap_matrix import BACKBONES, CONFIGS, DOCS, MMDET, MMSEG, check
+
+
+def documented() -> dict[tuple[str, str], str]:
+    """The cells of the table in the docs."""
+    rows = [line.strip("| \n").split(" | ") for line in DOCS.read_text().splitlines()]
+    return {
+        (row[0].strip("`"), backbone): cell
+        for row in rows
+        if "::" in row[0] and len(row) == 1 + len(BACKBONES)
+        for backbone, cell in zip(BACKBONES, row[1:], strict=True)
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_model_trains_and_predicts_as_the_docs_say(name: str, backbone: str) -> None:
+    pytest.importorskip(name.partition("::")[0])
+    expected = documented()[name, backbone]
+    if expected == "✔":
+        check(name, backbone)
+    else:
+        with pytest.raises(SwapError) as error:
+            check(name, backbone)
+        assert str(error.value) == expected
+
+
+def test_nine_of_ten_work() -> None:
+    cells = documented()
+    assert set(cells) == {(name, backbone) for name in CONFIGS for backbone in BACKBONES}
+    assert len(MMDET) >= 40
+    assert len(MMSEG) >= 20
+    assert sum(cell == "✔" for cell in cells.values()) >= 0.9 * len(cells)
