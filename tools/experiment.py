@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from experiments import transfer
+from experiments import resolution, transfer
 from experiments.jobs import JobFailed, is_done, run_jobs
 
 from mmsmlp.launch import UsageError, run
 
-EXPERIMENTS = dict(transfer=transfer)
+EXPERIMENTS = dict(transfer=transfer, resolution=resolution)
 DATA = ("data/cifar10", "data/camvid")
 
 

@@ -15,6 +15,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
 
 from mmsmlp.registry import HOOKS
 
@@ -38,6 +39,15 @@ class PredictionSheetHook(Hook):
         self.filename = filename
         self._panels: list[np.ndarray] = []
 
+    @master_only
+    def before_run(self, runner: Runner) -> None:
+        """Say so if there will be no sheet."""
+        if type(runner.visualizer) is Visualizer:
+            runner.logger.warning(
+                f"no {self.filename}: the config has no `visualizer` of a library, and mmengine's "
+                "own draws no predictions"
+            )
+
     # mmengine's hooks for validation and test call these with the mode.
 
     @master_only
@@ -53,7 +63,7 @@ class PredictionSheetHook(Hook):
         outputs: Sequence[BaseDataElement] | dict | None = None,
         mode: str = "train",
     ) -> None:
-        if mode == "train":
+        if mode == "train" or type(runner.visualizer) is Visualizer:
             return
         # Image i is of batch i · num_batches / num_images, rounded down.
         num_batches = len(getattr(runner, f"{mode}_dataloader"))

@@ -7,6 +7,7 @@ import cv2
 import matplotlib.image
 import numpy as np
 import pytest
+from mmengine.visualization import Visualizer
 
 from mmsmlp.hooks import PredictionSheetHook
 
@@ -61,3 +62,20 @@ def test_no_images_no_sheet(tmp_path: Path) -> None:
     hook = PredictionSheetHook()
     hook.after_test_epoch(SimpleNamespace(work_dir=str(tmp_path)))
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_visualizer_of_a_library_a_run_goes_on(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    runner = SimpleNamespace(
+        visualizer=Visualizer(),
+        val_dataloader=range(1),
+        work_dir=str(tmp_path),
+        logger=SimpleNamespace(warning=warnings.append),
+    )
+    hook = PredictionSheetHook()
+    hook.before_run(runner)
+    hook.before_val_epoch(runner)
+    hook.after_val_iter(runner, 0, outputs=[SimpleNamespace(img_path="nowhere.jpg")])
+    hook.after_val_epoch(runner)
+    assert not list(tmp_path.iterdir())
+    assert len(warnings) == 1 and "no predictions.png" in warnings[0]

@@ -2,6 +2,9 @@
 
 default_scope = "mmseg"
 
+visualizer = dict(
+    type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], name="visualizer"
+)
 dataset_type = "BaseSegDataset"
 data_root = "data/camvid/"
 metainfo = dict(

@@ -1,0 +1,119 @@
+"""The experiments: their jobs fit their configs, and their tables say what was measured."""
+
+import argparse
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from experiments import resolution, transfer
+from experiments.jobs import Job
+from mmengine.config import Config, DictAction
+
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = [transfer, resolution]
+
+
+def config_of(job: Job) -> Config:
+    """The config that a training gets to see."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--work-dir")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    args = parser.parse_args(job.command[1:])
+    cfg = Config.fromfile(ROOT / args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def trainings(experiment: ModuleType, root: Path) -> dict[str, Config]:
+    pytest.importorskip("mmpretrain")
+    return {
+        job.name: config_of(job)
+        for job in experiment.jobs(root)
+        if job.command[0] == "tools/train.py"
+    }
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda module: module.__name__)
+def test_jobs_need_what_makes_their_checkpoints(experiment: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("mmpretrain")
+    jobs = {job.name: job for job in experiment.jobs(tmp_path)}
+    configs = trainings(experiment, tmp_path)
+    for name, job in jobs.items():
+        assert (ROOT / job.command[0]).is_file()
+        read = [argument for argument in job.command if argument.endswith(".pth")]
+        assert len(read) == len(job.needs) <= 1
+        for argument, need in zip(read, job.needs, strict=True):
+            path = Path(argument.partition("=")[2] or argument)
+            assert path.parent == tmp_path / need
+            assert path.name == f"epoch_{configs[need].train_cfg.max_epochs}.pth", name
+
+
+def test_what_is_told_to_a_training_arrives(tmp_path: Path) -> None:
+    configs = trainings(resolution, tmp_path)
+    tuned = configs["tune/window/48/2"]
+    assert tuned.model.backbone.axial_mode == "window"
+    assert tuned.randomness.seed == 2
+    for split in ("train", "val", "test"):
+        (resize,) = (
+            step for step in tuned[f"{split}_dataloader"].dataset.pipeline if step.type == "Resize"
+        )
+        assert resize.scale == 48
+    dense = configs["camvid/relative/pretrained/1"]
+    assert dense.model.backbone.axial_mode == "relative"
+    assert dense.model.backbone.init_cfg.type == "Pretrained"
+
+
+def write_metric(folder: Path, **metric: float) -> None:
+    log = folder / "20260101_000000" / "vis_data" / "scalars.json"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps(dict(loss=1.0)) + "\n" + json.dumps(metric) + "\n")
+
+
+def test_the_table_of_transfer_has_means_and_gains(tmp_path: Path) -> None:
+    for k, network in enumerate(transfer.NETWORKS):
+        write_metric(tmp_path / f"cifar10/{network}", **{"accuracy/top1": 60.0 + k})
+        for seed in transfer.SEEDS:
+            write_metric(tmp_path / f"camvid/{network}/scratch/{seed}", mIoU=20.0 + k + seed)
+            write_metric(tmp_path / f"camvid/{network}/pretrained/{seed}", mIoU=30.0 + 2 * seed)
+    (tmp_path / "docs/images").mkdir(parents=True)
+    lines = transfer.report(tmp_path, tmp_path / "docs").splitlines()
+    assert lines[2] == "| sMLPNet | 60.0 | 21.0 ± 1.0 | 32.0 ± 2.0 | +11.0 |"
+    assert lines[4] == "| ResNet-18 | 62.0 | 23.0 ± 1.0 | 32.0 ± 2.0 | +9.0 |"
+    written = json.loads((tmp_path / "docs/experiments/transfer.json").read_text())
+    assert written["swin"] == dict(top1=63.0, scratch=[23, 24, 25], pretrained=[30, 32, 34])
+    assert (tmp_path / "docs/images/transfer.png").stat().st_size > 10_000
+
+
+def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
+    for seed in resolution.SEEDS:
+        for pretraining, top1 in (("native", 70.0), ("multi", 60.0)):
+            sizes = {
+                mode: {
+                    "32x32": [top1 + seed, top1 + seed],
+                    "64x32": [top1 - 10 * i, top1 - 5 * i],
+                    "64x64": [top1 - 20 * i, top1 - 10 * i],
+                }
+                for i, mode in enumerate(resolution.AXIAL_MODES)
+            }
+            sizes["back"] = {"32x32": top1 + seed, "64x32": 50.0, "64x64": 40.0}
+            out = tmp_path / f"sizes/{pretraining}/{seed}/top1.json"
+            out.parent.mkdir(parents=True)
+            out.write_text(json.dumps(sizes))
+        for mode in resolution.AXIAL_MODES:
+            for size in resolution.TUNED_SIZES:
+                folder = tmp_path / f"tune/{mode}/{size}/{seed}"
+                write_metric(folder, **{"accuracy/top1": float(size + seed)})
+            for start in resolution.STARTS:
+                metric = len(start) + seed / 10
+                write_metric(tmp_path / f"camvid/{mode}/{start}/{seed}", mIoU=metric)
+    (tmp_path / "docs/images").mkdir(parents=True)
+    text = resolution.report(tmp_path, tmp_path / "docs")
+    assert "| 32x32 | image resized to 32x32 | 71.0 | 50.0 | 40.0 |" in text
+    assert "| 32x32 | `window` | 71.0 | 60.0 | 50.0 |" in text
+    assert "| 24 to 64 | `relative`, norms re-estimated | 61.0 | 50.0 | 40.0 |" in text
+    assert "| `resample` | 49.0 | 65.0 |" in text
+    assert "| `resample` | 7.1 | 10.1 |" in text
+    assert (tmp_path / "docs/images/resolution.png").stat().st_size > 10_000

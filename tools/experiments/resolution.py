@@ -1,0 +1,171 @@
+"""What becomes of a network away from its native size, under every axial mode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+
+import matplotlib.pyplot as plt
+
+from mmsmlp.layers import AXIAL_MODES
+
+from .jobs import Job
+from .training import last_metric, train_job
+
+SEEDS = (0, 1, 2)
+# How the classifiers were trained, with the epochs of their configs.
+PRETRAININGS = {"native": 5, "multi": 4}
+CONFIGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
+TUNED_SIZES = (48, 64)
+STARTS = ("scratch", "pretrained")
+
+
+def checkpoint(root: Path, pretraining: str, seed: int) -> Path:
+    return root / f"pretrain/{pretraining}/{seed}/epoch_{PRETRAININGS[pretraining]}.pth"
+
+
+def jobs(root: Path) -> Iterator[Job]:
+    """Classifiers, their accuracy at other sizes, and what trains on from them."""
+    for seed in SEEDS:
+        for pretraining, config in CONFIGS.items():
+            name = f"pretrain/{pretraining}/{seed}"
+            yield train_job(name, config, root, randomness__seed=seed)
+            out = f"sizes/{pretraining}/{seed}"
+            yield Job(
+                out,
+                (
+                    "tools/experiments/sizes.py",
+                    f"configs/experiments/{config}.py",
+                    str(checkpoint(root, pretraining, seed)),
+                    str(root / out / "top1.json"),
+                ),
+                needs=(name,),
+            )
+        for mode in AXIAL_MODES:
+            yield from _dense_jobs(root, mode, seed)
+            for size in TUNED_SIZES:
+                yield train_job(
+                    f"tune/{mode}/{size}/{seed}",
+                    "cifar10_smlpnet_tune",
+                    root,
+                    needs=(f"pretrain/native/{seed}",),
+                    randomness__seed=seed,
+                    load_from=checkpoint(root, "native", seed),
+                    model__backbone__axial_mode=mode,
+                    train_dataloader__dataset__pipeline__3__scale=size,
+                    val_dataloader__dataset__pipeline__1__scale=size,
+                    test_dataloader__dataset__pipeline__1__scale=size,
+                )
+
+
+def _dense_jobs(root: Path, mode: str, seed: int) -> Iterator[Job]:
+    options = dict(randomness__seed=seed, model__backbone__axial_mode=mode)
+    yield train_job(f"camvid/{mode}/scratch/{seed}", "camvid_smlpnet", root, **options)
+    yield train_job(
+        f"camvid/{mode}/pretrained/{seed}",
+        "camvid_smlpnet",
+        root,
+        needs=(f"pretrain/native/{seed}",),
+        model__backbone__init_cfg__type="Pretrained",
+        model__backbone__init_cfg__checkpoint=checkpoint(root, "native", seed),
+        model__backbone__init_cfg__prefix="backbone.",
+        **options,
+    )
+
+
+def results(root: Path) -> dict:
+    """All figures in percent: a list over seeds for each."""
+    sizes = {
+        pretraining: [
+            json.loads((root / f"sizes/{pretraining}/{seed}/top1.json").read_text())
+            for seed in SEEDS
+        ]
+        for pretraining in PRETRAININGS
+    }
+    tuned = {
+        mode: {
+            str(size): [
+                last_metric(root / f"tune/{mode}/{size}/{seed}", "accuracy/top1") for seed in SEEDS
+            ]
+            for size in TUNED_SIZES
+        }
+        for mode in AXIAL_MODES
+    }
+    camvid = {
+        mode: {
+            start: [last_metric(root / f"camvid/{mode}/{start}/{seed}", "mIoU") for seed in SEEDS]
+            for start in STARTS
+        }
+        for mode in AXIAL_MODES
+    }
+    return dict(sizes=sizes, tuned=tuned, camvid=camvid)
+
+
+def curves(figures: dict, pretraining: str) -> dict[str, dict[str, float]]:
+    """Mean top-1 over seeds, by what is done to the network, then by size."""
+    seeds = figures["sizes"][pretraining]
+    rows = {
+        "image resized to 32x32": {k: mean(s["back"][k] for s in seeds) for k in seeds[0]["back"]}
+    }
+    for i, title in enumerate(("`{}`", "`{}`, norms re-estimated")):
+        for mode in AXIAL_MODES:
+            rows[title.format(mode)] = {
+                size: mean(s[mode][size][i] for s in seeds) for size in seeds[0][mode]
+            }
+    return rows
+
+
+def table(figures: dict) -> str:
+    """The figures in Markdown: three tables."""
+    sizes = list(figures["sizes"]["native"][0]["back"])
+    lines = [
+        f"| trained at | top-1 at | {' | '.join(sizes)} |",
+        "| --- | --- |" + " --- |" * len(sizes),
+    ]
+    for pretraining, name in (("native", "32x32"), ("multi", "24 to 64")):
+        for title, row in curves(figures, pretraining).items():
+            lines.append(f"| {name} | {title} | {' | '.join(f'{v:.1f}' for v in row.values())} |")
+    lines += ["", "| an epoch at | 48x48 | 64x64 |", "| --- | --- | --- |"]
+    for mode, row in figures["tuned"].items():
+        lines.append(f"| `{mode}` | {' | '.join(f'{mean(v):.1f}' for v in row.values())} |")
+    lines += ["", "| CamVid mIoU | from scratch | pretrained |", "| --- | --- | --- |"]
+    for mode, row in figures["camvid"].items():
+        lines.append(f"| `{mode}` | {' | '.join(f'{mean(row[s]):.1f}' for s in STARTS)} |")
+    return "\n".join(lines)
+
+
+def figure(figures: dict, path: Path) -> None:
+    """Top-1 over the side of square images, for both trainings."""
+    fig, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
+    colours = dict(zip(AXIAL_MODES, ("tab:blue", "tab:orange", "tab:green"), strict=True))
+    for ax, pretraining, title in zip(
+        axes, PRETRAININGS, ("trained at 32x32", "trained at 24 to 64"), strict=True
+    ):
+        for name, row in curves(figures, pretraining).items():
+            points = [(int(a), v) for key, v in row.items() for a, b in [key.split("x")] if a == b]
+            mode = next((mode for mode in AXIAL_MODES if f"`{mode}`" in name), None)
+            ax.plot(
+                *zip(*points, strict=True),
+                color=colours.get(mode, "0.5"),
+                linestyle="-" if "re-estimated" in name else "--" if mode else ":",
+                marker=".",
+                label=name.replace("`", ""),
+            )
+        ax.set_title(title)
+        ax.set_xlabel("side of the image (pixels)")
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("CIFAR-10 top-1 (%)")
+    axes[0].legend(fontsize="small")
+    fig.savefig(path, dpi=150)
+    plt.close(fig)
+
+
+def report(root: Path, docs: Path) -> str:
+    """Write figures and picture into the documentation; returns the tables."""
+    figures = results(root)
+    (docs / "experiments").mkdir(exist_ok=True)
+    (docs / "experiments/resolution.json").write_text(json.dumps(figures, indent=1) + "\n")
+    figure(figures, docs / "images/resolution.png")
+    return table(figures)
