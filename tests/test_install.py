@@ -149,3 +149,18 @@ def test_configs_in_pure_python_inherit_the_same_settings(site: Path, tmp_path: 
 @pytest.mark.slow
 def test_tools_run_as_a_module(site: Path, tmp_path: Path) -> None:
     assert "usage: train.py" in run("-m", "mmsmlp", "train", "--help", cwd=tmp_path, path=site)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mmdet")
+    readme = (ROOT / "README.md").read_text()
+    swap, train, infer = re.findall(r"^python (-m mmsmlp .*)$", readme, re.MULTILINE)
+    # To spare time, and no other change.
+    few = "train_cfg.max_iters=2 val_dataloader.dataset.indices=4"
+    run(*swap.split(), cwd=tmp_path, path=site)
+    assert (tmp_path / "mine.py").is_file()
+    run(*train.replace("train_cfg.max_iters=20", few).split(), cwd=tmp_path, path=site)
+    shutil.copy(min(tmp_path.glob("data/mini/images/val/*")), tmp_path / "image.jpg")
+    run(*infer.replace("iter_20", "iter_2").split(), cwd=tmp_path, path=site)
+    assert (tmp_path / "predictions" / "vis" / "image.jpg").is_file()
