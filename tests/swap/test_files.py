@@ -49,7 +49,7 @@ def test_nothing_is_left_of_a_config_that_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("nowhere.py", "does not exist"), ("mmnone::a/b.py", "no package 'mmnone'")],
+    [("nowhere.py", "does not exist"), ("mmnone::a/b.py", "'mmnone' is not installed")],
 )
 def test_a_config_that_is_not_there_is_an_error(name: str, message: str) -> None:
     with pytest.raises(SwapError, match=message):
