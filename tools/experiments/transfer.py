@@ -88,7 +88,7 @@ def figure(figures: dict, path: Path) -> None:
     ax.set_xticks(range(len(NETWORKS)), NETWORKS.values())
     ax.set_ylabel("CamVid test mIoU (%)")
     ax.grid(axis="y", alpha=0.3)
-    ax.legend()
+    fig.legend(loc="outside upper center", ncols=2)
     fig.savefig(path, dpi=150)
     plt.close(fig)
 
