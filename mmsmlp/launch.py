@@ -38,7 +38,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--mini",
         action="store_true",
-        help="use the built-in mini data set and a short schedule; the model stays as it is",
+        help="use the built-in mini data set and a short schedule; heads get cheaper",
     )
     parser.add_argument(
         "--cfg-options",

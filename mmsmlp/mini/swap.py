@@ -16,7 +16,7 @@ from .shapes import CLASSES, PALETTE
 TASKS = {"mmdet": "detection", "mmseg": "segmentation", "mmpretrain": "classification"}
 
 # Scenes hold a few objects on 160×128 pixels: full-size counts would only cost time. Four
-# convolutions in a mask head take half of an iteration's, and longer to learn.
+# convolutions in a mask head take half of an iteration's.
 MAX_ROIS = 32
 AT_MOST = dict(nms_pre=500, max_per_img=200, num_convs=1)
 PADDED_SIZE = (160, 160)
@@ -53,8 +53,8 @@ def use_mini(cfg: Config) -> None:
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].dataset.metainfo = dict(classes=classes, palette=palette)
     optimizer = cfg.optim_wrapper.optimizer
-    # A step of AdamW parameter by parameter takes a fifth of an iteration on two cores. Before
-    # torch 2.4, to fuse it took a GPU.
+    # Parameter by parameter, a step of AdamW takes a quarter of a second on two cores. Before torch
+    # 2.4, to fuse it took a GPU.
     if optimizer.type == "AdamW" and digit_version(TORCH_VERSION) >= digit_version("2.4"):
         optimizer.fused = True
     for hook in cfg.get("custom_hooks") or []:
