@@ -1,4 +1,4 @@
-"""A small sMLPNet, trained on CIFAR-10 at 32×32, trained on at another size for an epoch."""
+"""A small sMLPNet, trained on CIFAR-10 at 32×32, trained on at another size for 130 iterations."""
 
 _base_ = "cifar10_smlpnet.py"
 
@@ -10,8 +10,16 @@ test_pipeline.insert(-1, dict(type="Resize", scale=size, backend="pillow"))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
-train_cfg = dict(max_epochs=1, val_interval=1)
+# A third of an epoch.
+max_iters = 130
+train_cfg = dict(
+    _delete_=True, type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters
+)
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 param_scheduler = dict(
-    _delete_=True, type="CosineAnnealingLR", eta_min_ratio=0.01, convert_to_iter_based=True, T_max=1
+    _delete_=True, type="CosineAnnealingLR", by_epoch=False, eta_min_ratio=0.01, T_max=max_iters
 )
+default_hooks = dict(
+    logger=dict(log_metric_by_epoch=False), checkpoint=dict(by_epoch=False, interval=max_iters)
+)
+log_processor = dict(by_epoch=False)

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
-from torch.export import Dim
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.backbones import SMLPNet
@@ -195,6 +194,7 @@ def test_checkpoints_of_another_native_size_are_followed(strict: bool, tmp_path:
 
 @pytest.mark.slow
 def test_exported_for_all_sizes_beyond_the_native_one() -> None:
+    Dim = pytest.importorskip("torch", minversion="2.2").export.Dim
     torch.manual_seed(0)
     network = SMLPNet(dict(MINI, depths=(1, 1, 1, 1)), img_size=64).eval()
     height, width = Dim("height", min=3, max=32), Dim("width", min=3, max=32)
