@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from experiments import resolution, transfer
+import torch
+import torch.nn.functional as F
+from experiments import resolution, sizes, transfer
 from experiments.jobs import Job
 from mmengine.config import Config, DictAction
 
@@ -90,18 +92,20 @@ def test_the_table_of_transfer_has_means_and_gains(tmp_path: Path) -> None:
 def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
     for seed in resolution.SEEDS:
         for pretraining, top1 in (("native", 70.0), ("multi", 60.0)):
-            sizes = {
+            top1s = {
                 mode: {
                     "32x32": [top1 + seed, top1 + seed],
                     "64x32": [top1 - 10 * i, top1 - 5 * i],
                     "64x64": [top1 - 20 * i, top1 - 10 * i],
                 }
-                for i, mode in enumerate(resolution.AXIAL_MODES)
+                for i, mode in enumerate(resolution.NETWORKS)
             }
-            sizes["back"] = {"32x32": top1 + seed, "64x32": 50.0, "64x64": 40.0}
+            top1s["back"] = {"32x32": top1 + seed, "64x32": 50.0, "64x64": 40.0}
             out = tmp_path / f"sizes/{pretraining}/{seed}/top1.json"
             out.parent.mkdir(parents=True)
-            out.write_text(json.dumps(sizes))
+            out.write_text(json.dumps(top1s))
+        folder = tmp_path / f"tune_epoch/resample/64/{seed}"
+        write_metric(folder, **{"accuracy/top1": 70.5 + seed})
         for mode in resolution.AXIAL_MODES:
             for size in resolution.TUNED_SIZES:
                 folder = tmp_path / f"tune/{mode}/{size}/{seed}"
@@ -114,6 +118,24 @@ def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
     assert "| 32x32 | image resized to 32x32 | 71.0 | 50.0 | 40.0 |" in text
     assert "| 32x32 | `window` | 71.0 | 60.0 | 50.0 |" in text
     assert "| 24 to 64 | `relative`, norms re-estimated | 61.0 | 50.0 | 40.0 |" in text
-    assert "| `resample` | 49.0 | 65.0 |" in text
+    stretched = "`resample`, convolutions stretched, norms re-estimated"
+    assert f"| 32x32 | {stretched} | 71.0 | 55.0 | 40.0 |" in text
+    assert "| `resample`, 130 iterations | 49.0 | 65.0 |" in text
+    assert "| `resample`, an epoch | | 71.5 |" in text
     assert "| `resample` | 7.1 | 10.1 |" in text
     assert (tmp_path / "docs/images/resolution.png").stat().st_size > 10_000
+
+
+def test_stretched_kernels_reach_farther_by_the_ratio() -> None:
+    kernels = torch.arange(1.0, 19.0).view(2, 1, 3, 3)
+    assert torch.equal(sizes.stretched(kernels, (1, 1)), kernels)
+    x = torch.randn(1, 2, 9, 12, dtype=torch.float64)
+    twice = sizes.stretched(kernels.double(), (2, 1))
+    expected = F.conv2d(x, kernels.double(), padding=(2, 1), dilation=(2, 1), groups=2)
+    torch.testing.assert_close(F.conv2d(x, twice, padding=(2, 1), groups=2), expected)
+    between = sizes.stretched(kernels.double(), (1, 1.5))
+    apart = [
+        F.conv2d(x, kernels.double(), padding=(1, d), dilation=(1, d), groups=2) for d in (1, 2)
+    ]
+    mean = (apart[0] + apart[1]) / 2
+    torch.testing.assert_close(F.conv2d(x, between, padding=(1, 2), groups=2), mean)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from statistics import mean
 
@@ -21,6 +22,11 @@ CONFIGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
 TUNED_SIZES = (48, 64)
 DEFAULT_MODE, LARGE = "resample", 64
 STARTS = ("scratch", "pretrained")
+# What `sizes.py` measures, and what it is called.
+NETWORKS = {mode: f"`{mode}`" for mode in AXIAL_MODES} | {
+    "stretched": "`resample`, convolutions stretched"
+}
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
 def checkpoint(root: Path, pretraining: str, seed: int) -> Path:
@@ -120,10 +126,10 @@ def curves(figures: dict, pretraining: str) -> dict[str, dict[str, float]]:
     rows = {
         "image resized to 32x32": {k: mean(s["back"][k] for s in seeds) for k in seeds[0]["back"]}
     }
-    for i, title in enumerate(("`{}`", "`{}`, norms re-estimated")):
-        for mode in AXIAL_MODES:
-            rows[title.format(mode)] = {
-                size: mean(s[mode][size][i] for s in seeds) for size in seeds[0][mode]
+    for i, suffix in enumerate(("", ", norms re-estimated")):
+        for key, title in NETWORKS.items():
+            rows[title + suffix] = {
+                size: mean(s[key][size][i] for s in seeds) for size in seeds[0][key]
             }
     return rows
 
@@ -152,18 +158,20 @@ def table(figures: dict) -> str:
 
 def figure(figures: dict, path: Path) -> None:
     """Top-1 over the side of square images, for both trainings."""
-    fig, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
-    colours = dict(zip(AXIAL_MODES, ("tab:blue", "tab:orange", "tab:green"), strict=True))
+    # In the order of the rows.
+    styles = [(":", "0.5"), *product(("--", "-"), COLOURS)]
+    fig, axes = plt.subplots(1, 2, figsize=(9, 4.6), sharey=True, layout="constrained")
     for ax, pretraining, title in zip(
         axes, PRETRAININGS, ("trained at 32x32", "trained at 24 to 64"), strict=True
     ):
-        for name, row in curves(figures, pretraining).items():
-            points = [(int(a), v) for key, v in row.items() for a, b in [key.split("x")] if a == b]
-            mode = next((mode for mode in AXIAL_MODES if f"`{mode}`" in name), None)
+        rows = curves(figures, pretraining)
+        for (name, row), (line, colour) in zip(rows.items(), styles, strict=True):
+            sides = {h: top1 for size, top1 in row.items() for h, w in [size.split("x")] if h == w}
             ax.plot(
-                *zip(*points, strict=True),
-                color=colours.get(mode, "0.5"),
-                linestyle="-" if "re-estimated" in name else "--" if mode else ":",
+                [int(side) for side in sides],
+                list(sides.values()),
+                line,
+                color=colour,
                 marker=".",
                 label=name.replace("`", ""),
             )
@@ -171,7 +179,7 @@ def figure(figures: dict, path: Path) -> None:
         ax.set_xlabel("side of the image (pixels)")
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("CIFAR-10 top-1 (%)")
-    axes[0].legend(fontsize="small")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     fig.savefig(path, dpi=150)
     plt.close(fig)
 

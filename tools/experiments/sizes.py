@@ -1,6 +1,8 @@
 """Top-1 of a CIFAR-10 classifier at other sizes than its own, under every axial mode.
 
 Written as JSON: by mode, then by size, without and with re-estimated statistics of batch norms.
+`stretched` is the first mode with local convolutions that reach as far across the image as in
+training, `back` an image resized to the native size.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,30 @@ def top1(model: nn.Module, x: Tensor, labels: Tensor, *sizes: tuple[int, int]) -
     return 100 * right / len(labels)
 
 
+def stretched(kernels: Tensor, ratios: tuple[float, float]) -> Tensor:
+    """3×3 kernels ``(C, 1, 3, 3)`` with their taps some ratio of tokens apart along each axis.
+
+    A tap between two tokens is shared linearly between them.
+    """
+    taps = []
+    for ratio in ratios:
+        reach = math.ceil(ratio)
+        tokens = torch.arange(-reach, reach + 1)
+        taps.append((1 - (tokens[:, None] - ratio * torch.tensor([-1, 0, 1])).abs()).clamp(min=0))
+    rows, columns = (matrix.to(kernels) for matrix in taps)
+    return torch.einsum("ai,bj,coij->coab", rows, columns, kernels)
+
+
+def stretch_convolutions(backbone: nn.Module, size: tuple[int, int]) -> None:
+    """Let the depthwise convolutions reach as far across an image of ``size`` as natively."""
+    for conv in backbone.modules():
+        if isinstance(conv, nn.Conv2d) and conv.groups > 1:
+            ratios = [a / b for a, b in zip(size, NATIVE, strict=True)]
+            conv.weight = nn.Parameter(stretched(conv.weight.detach(), ratios))
+            conv.kernel_size = tuple(conv.weight.shape[2:])
+            conv.padding = tuple(k // 2 for k in conv.kernel_size)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("config", "checkpoint", "out"):
@@ -67,14 +94,16 @@ def main() -> None:
     train = dict(cfg.train_dataloader.dataset, pipeline=test.pipeline)
     unlabelled, _ = images(train, model.data_preprocessor, NUM_CALIBRATION)
 
-    found: dict[str, Any] = {mode: {} for mode in AXIAL_MODES}
-    found["back"] = {}
+    found: dict[str, Any] = {key: {} for key in (*AXIAL_MODES, "stretched", "back")}
     for size in SIZES:
         key = f"{size[0]}x{size[1]}"
         found["back"][key] = top1(model, x, labels, size, NATIVE)
-        for mode in AXIAL_MODES:
+        for mode in (*AXIAL_MODES, "stretched"):
             other = copy.deepcopy(model)
-            other.backbone.axial_mode = mode
+            if mode == "stretched":
+                stretch_convolutions(other.backbone, size)
+            else:
+                other.backbone.axial_mode = mode
             before = top1(other, x, labels, size)
             calibrate_norms(other.backbone, (resized(y, size) for y in unlabelled.split(BATCH)))
             found[mode][key] = [before, top1(other, x, labels, size)]
