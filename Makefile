@@ -2,14 +2,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env train pretrain test lint format clean
+.PHONY: help env train pretrain test test-upstream lint format clean
 
 # The pinned environment is for Python 3.11: take it by name where python3 is another version.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 VENV_PYTHON := .venv/bin/python
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 env: ## Prepare .venv; done in no time when it is ready
 	@command -v $(PYTHON) >/dev/null || \
@@ -32,6 +32,27 @@ pretrain: env ## Pretrain sMLPNet-T on the mini data set, then train Mask R-CNN 
 
 test: env ## Run all tests
 	$(VENV_PYTHON) -m pytest
+
+# OpenMMLab's own releases want torch 2.1, which wants Python 3.10.
+UPSTREAM_PYTHON ?= python3.10
+UPSTREAM := .venv-upstream
+UPSTREAM_PIP = $(UPSTREAM)/bin/python -m pip install
+UPSTREAM_PINS := requirements/upstream-constraints.txt
+UPSTREAM_FILES := $(foreach name,runtime dev upstream,requirements/$(name).txt)
+
+test-upstream: $(UPSTREAM)/ready ## Run all tests with OpenMMLab's own releases, in .venv-upstream
+	$(UPSTREAM)/bin/python -m pytest
+
+$(UPSTREAM)/ready: $(UPSTREAM_PINS) $(UPSTREAM_FILES) pyproject.toml setup.py
+	@$(UPSTREAM_PYTHON) -c '' || { echo "Python 3.10 is missing; name one:" \
+		"make test-upstream UPSTREAM_PYTHON=/path/to/python3.10" >&2; exit 1; }
+	$(UPSTREAM_PYTHON) -m venv --clear $(UPSTREAM)
+	$(UPSTREAM_PIP) -U pip
+	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) ninja numpy packaging setuptools torch torchvision wheel
+	MMCV_WITH_OPS=1 $(UPSTREAM_PIP) -c $(UPSTREAM_PINS) --no-build-isolation \
+		$(if $(MMSMLP_WHEELS),--find-links $(MMSMLP_WHEELS)) $(UPSTREAM_FILES:%=-r %)
+	$(UPSTREAM_PIP) --no-deps -e .
+	touch $@
 
 lint: env ## Check style
 	$(VENV_PYTHON) -m ruff check .

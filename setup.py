@@ -15,6 +15,7 @@ IN_CHECKOUT_ONLY = (
     "experiment*",
     "setup_*",
     "benchmark.py",
+    "documents.py",
     "measure_padding.py",
     "recipes.py",
     "swap_matrix.py",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from documents import markdown_table, renew_tables
 from mmdet.models.backbones import ResNet, SwinTransformer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -87,21 +88,19 @@ def multiply_adds(name: str, size: tuple[int, int]) -> float:
 
 def cost_table() -> str:
     """Multiply-adds of all networks at all sizes, in markdown."""
-    rows = [
-        ["billions of multiply-adds at", *(f"{h}x{w}" for h, w in SIZES)],
-        ["---"] * (1 + len(SIZES)),
-        *([name, *(f"{multiply_adds(name, size):.1f}" for size in SIZES)] for name in NETWORKS),
-    ]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return markdown_table(
+        [
+            ["billions of multiply-adds at", *(f"{h}x{w}" for h, w in SIZES)],
+            *([name, *(f"{multiply_adds(name, size):.1f}" for size in SIZES)] for name in NETWORKS),
+        ]
+    )
 
 
 def cost(args: argparse.Namespace) -> None:
     table = cost_table()
     print(table, end="")
     if args.write:
-        text, count = re.subn(r"(?m)(^\|.*\n)+", lambda _: table, DOCS.read_text(), count=1)
-        assert count == 1, f"{DOCS} has no table"
-        DOCS.write_text(text)
+        renew_tables(DOCS, table)
 
 
 def seconds(network: nn.Module, image: Tensor) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments import resolution, transfer
 from experiments.jobs import JobFailed, is_done, run_jobs
+from experiments.reporting import report
 
 from mmsmlp.launch import UsageError, run
 
@@ -37,7 +38,7 @@ def main() -> None:
         run_jobs(jobs, root, args.jobs)
     except JobFailed as error:
         raise UsageError(str(error)) from error
-    print(experiment.report(root, Path("docs")))
+    print(report(experiment, root, Path("docs")))
 
 
 if __name__ == "__main__":

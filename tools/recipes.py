@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from documents import markdown_row, markdown_table, renew_tables
 from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
@@ -167,7 +167,6 @@ def published(name: str) -> str:
 
 def rows() -> Iterator[list[str]]:
     yield ["recipe", "backbone", "parameters", "FLOPs", "AP or mIoU"]
-    yield ["---"] * 5
     for stem, (recipe, peers) in RECIPES.items():
         for backbone, name in peers.items():
             parameters, flops = cost(name)
@@ -189,15 +188,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help=f"into docs/{DOCS.name}, too")
     args = parser.parse_args()
-    table = ""
+    table = []
     for row in rows():
-        line = f"| {' | '.join(row)} |\n"
-        print(line, end="", flush=True)
-        table += line
+        print(markdown_row(row), end="", flush=True)
+        table.append(row)
     if args.write:
-        text, count = re.subn(r"(?m)(^\|.*\n)+", lambda _: table, DOCS.read_text(), count=1)
-        assert count == 1, f"{DOCS} has no table"
-        DOCS.write_text(text)
+        renew_tables(DOCS, markdown_table(table))
 
 
 if __name__ == "__main__":

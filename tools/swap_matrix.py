@@ -4,7 +4,6 @@ Prints what works, or with --write renews the table of it in docs/swap.md.
 """
 
 import argparse
-import re
 import traceback
 from collections.abc import Iterator
 from copy import deepcopy
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from documents import markdown_table, renew_tables
 from mmengine.logging import MessageHub
 from rich.progress import track
 from torch import Tensor
@@ -240,11 +240,11 @@ def outcome(case: tuple[str, str]) -> tuple[str, str, str]:
 
 def table(outcomes: dict[tuple[str, str], str]) -> str:
     """Markdown table, a config a row."""
-    lines = [f"| config | {' | '.join(BACKBONES)} |", "| --- |" + " --- |" * len(BACKBONES)]
-    for name in CONFIGS:
-        cells = [outcomes[name, backbone] or "✔" for backbone in BACKBONES]
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        [f"`{name}`", *(outcomes[name, backbone] or "✔" for backbone in BACKBONES)]
+        for name in CONFIGS
+    ]
+    return markdown_table([["config", *BACKBONES], *rows])
 
 
 def main() -> None:
@@ -260,9 +260,7 @@ def main() -> None:
     text = table(outcomes)
     print(text, end="")
     if args.write:
-        docs, count = re.subn(r"(?m)(^\|.*\n)+", lambda _: text, DOCS.read_text(), count=1)
-        assert count == 1, f"{DOCS} has no table"
-        DOCS.write_text(docs)
+        renew_tables(DOCS, text)
 
 
 if __name__ == "__main__":

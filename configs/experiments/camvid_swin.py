@@ -1,5 +1,5 @@
 """A small Swin Transformer on CamVid."""
 
-_base_ = ["_base_/camvid.py", "_base_/swin.py"]
+_base_ = ["_base_/camvid_mlp_head.py", "_base_/swin.py"]
 
 model = dict(backbone=_base_.backbone)

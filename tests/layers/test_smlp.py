@@ -83,6 +83,7 @@ def small_layer(mode: str) -> SparseMLP:
 
 @pytest.mark.parametrize("mode", AXIAL_MODES)
 def test_compiled_with_sizes_left_open(mode: str) -> None:
+    pytest.importorskip("torch", minversion="2.2", reason="torch 2.1 cannot sort open sizes")
     layer = small_layer(mode)
     compiled = torch.compile(layer, dynamic=True, backend="aot_eager")
     with torch.no_grad():

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from experiments import resolution, sizes, transfer
 from experiments.jobs import Job
+from experiments.reporting import report
 from mmengine.config import Config, DictAction
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,19 @@ def test_what_is_told_to_a_training_arrives(tmp_path: Path) -> None:
     assert dense.model.backbone.init_cfg.type == "Pretrained"
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs/experiments").glob("*.py")), ids=lambda path: path.stem
+)
+def test_networks_of_all_configs_build(path: Path) -> None:
+    cfg = Config.fromfile(path)
+    library = cfg.default_scope
+    registry = pytest.importorskip(f"{library}.registry").MODELS
+    with registry.switch_scope_and_registry(library) as models:
+        model = models.build(cfg.model)
+    head, classes = (model.decode_head, 11) if library == "mmseg" else (model.head, 10)
+    assert head.num_classes == classes
+
+
 def write_metric(folder: Path, **metric: float) -> None:
     log = folder / "20260101_000000" / "vis_data" / "scalars.json"
     log.parent.mkdir(parents=True)
@@ -80,8 +94,11 @@ def test_the_table_of_transfer_has_means_and_gains(tmp_path: Path) -> None:
         for seed in transfer.SEEDS:
             write_metric(tmp_path / f"camvid/{network}/scratch/{seed}", mIoU=20.0 + k + seed)
             write_metric(tmp_path / f"camvid/{network}/pretrained/{seed}", mIoU=30.0 + 2 * seed)
-    (tmp_path / "docs/images").mkdir(parents=True)
-    lines = transfer.report(tmp_path, tmp_path / "docs").splitlines()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/transfer.md").write_text("before\n\n| table |\n\nafter\n")
+    lines = report(transfer, tmp_path, tmp_path / "docs").splitlines()
+    document = (tmp_path / "docs/transfer.md").read_text().splitlines()
+    assert document == ["before", "", *lines, "", "after"]
     assert lines[2] == "| sMLPNet | 60.0 | 21.0 ± 1.0 | 32.0 ± 2.0 | +11.0 |"
     assert lines[4] == "| ResNet-18 | 62.0 | 23.0 ± 1.0 | 32.0 ± 2.0 | +9.0 |"
     written = json.loads((tmp_path / "docs/experiments/transfer.json").read_text())
@@ -113,16 +130,17 @@ def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
             for start in resolution.STARTS:
                 metric = len(start) + seed / 10
                 write_metric(tmp_path / f"camvid/{mode}/{start}/{seed}", mIoU=metric)
-    (tmp_path / "docs/images").mkdir(parents=True)
-    text = resolution.report(tmp_path, tmp_path / "docs")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/resolution.md").write_text("| 1 |\n\n| 2 |\n\n| 3 |\n")
+    text = report(resolution, tmp_path, tmp_path / "docs")
     assert "| 32x32 | image resized to 32x32 | 71.0 | 50.0 | 40.0 |" in text
     assert "| 32x32 | `window` | 71.0 | 60.0 | 50.0 |" in text
-    assert "| 24 to 64 | `relative`, norms re-estimated | 61.0 | 50.0 | 40.0 |" in text
+    assert "| 24x24 to 64x64 | `relative`, norms re-estimated | 61.0 | 50.0 | 40.0 |" in text
     stretched = "`resample`, convolutions stretched, norms re-estimated"
     assert f"| 32x32 | {stretched} | 71.0 | 55.0 | 40.0 |" in text
-    assert "| `resample`, 130 iterations | 49.0 | 65.0 |" in text
-    assert "| `resample`, an epoch | | 71.5 |" in text
-    assert "| `resample` | 7.1 | 10.1 |" in text
+    assert "| `resample`, 130 iterations | 49.0 ± 1.0 | 65.0 ± 1.0 |" in text
+    assert "| `resample`, an epoch |  | 71.5 ± 1.0 |" in text
+    assert "| `resample` | 7.1 ± 0.1 | 10.1 ± 0.1 |" in text
     assert (tmp_path / "docs/images/resolution.png").stat().st_size > 10_000
 
 

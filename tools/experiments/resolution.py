@@ -9,16 +9,18 @@ from pathlib import Path
 from statistics import mean
 
 import matplotlib.pyplot as plt
+from documents import markdown_table
 
 from mmsmlp.layers import AXIAL_MODES
 
 from .jobs import Job
-from .training import last_metric, train_job
+from .training import last_metric, spread, train_job
 
 SEEDS = (0, 1, 2)
 # How the classifiers were trained, with the epochs of their configs.
 PRETRAININGS = {"native": 5, "multi": 4}
 CONFIGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
+PRETRAINED_AT = {"native": "32x32", "multi": "24x24 to 64x64"}
 TUNED_SIZES = (48, 64)
 DEFAULT_MODE, LARGE = "resample", 64
 STARTS = ("scratch", "pretrained")
@@ -134,26 +136,20 @@ def curves(figures: dict, pretraining: str) -> dict[str, dict[str, float]]:
     return rows
 
 
-def table(figures: dict) -> str:
-    """The figures in Markdown: three tables."""
-    sizes = list(figures["sizes"]["native"][0]["back"])
-    lines = [
-        f"| trained at | top-1 at | {' | '.join(sizes)} |",
-        "| --- | --- |" + " --- |" * len(sizes),
-    ]
-    for pretraining, name in (("native", "32x32"), ("multi", "24 to 64")):
+def tables(figures: dict) -> list[str]:
+    """The figures in Markdown: as they are at other sizes, trained on there, and on CamVid."""
+    sizes = [["trained at", "top-1 at", *figures["sizes"]["native"][0]["back"]]]
+    for pretraining, name in PRETRAINED_AT.items():
         for title, row in curves(figures, pretraining).items():
-            lines.append(f"| {name} | {title} | {' | '.join(f'{v:.1f}' for v in row.values())} |")
-    lines += ["", "| trained on at | 48x48 | 64x64 |", "| --- | --- | --- |"]
+            sizes.append([name, title, *(f"{top1:.1f}" for top1 in row.values())])
+    tuned = [["trained on at", *(f"{size}x{size}" for size in TUNED_SIZES)]]
     for mode, row in figures["tuned"].items():
-        cells = " | ".join(f"{mean(values):.1f}" for values in row.values())
-        lines.append(f"| `{mode}`, 130 iterations | {cells} |")
-    epoch = mean(figures["tuned_epoch"])
-    lines.append(f"| `{DEFAULT_MODE}`, an epoch | | {epoch:.1f} |")
-    lines += ["", "| CamVid mIoU | from scratch | pretrained |", "| --- | --- | --- |"]
+        tuned.append([f"`{mode}`, 130 iterations", *map(spread, row.values())])
+    tuned.append([f"`{DEFAULT_MODE}`, an epoch", "", spread(figures["tuned_epoch"])])
+    camvid = [["CamVid mIoU", "from scratch", "pretrained"]]
     for mode, row in figures["camvid"].items():
-        lines.append(f"| `{mode}` | {' | '.join(f'{mean(row[s]):.1f}' for s in STARTS)} |")
-    return "\n".join(lines)
+        camvid.append([f"`{mode}`", *(spread(row[start]) for start in STARTS)])
+    return [markdown_table(rows) for rows in (sizes, tuned, camvid)]
 
 
 def figure(figures: dict, path: Path) -> None:
@@ -161,9 +157,7 @@ def figure(figures: dict, path: Path) -> None:
     # In the order of the rows.
     styles = [(":", "0.5"), *product(("--", "-"), COLOURS)]
     fig, axes = plt.subplots(1, 2, figsize=(9, 4.6), sharey=True, layout="constrained")
-    for ax, pretraining, title in zip(
-        axes, PRETRAININGS, ("trained at 32x32", "trained at 24 to 64"), strict=True
-    ):
+    for ax, (pretraining, name) in zip(axes, PRETRAINED_AT.items(), strict=True):
         rows = curves(figures, pretraining)
         for (name, row), (line, colour) in zip(rows.items(), styles, strict=True):
             sides = {h: top1 for size, top1 in row.items() for h, w in [size.split("x")] if h == w}
@@ -175,19 +169,10 @@ def figure(figures: dict, path: Path) -> None:
                 marker=".",
                 label=name.replace("`", ""),
             )
-        ax.set_title(title)
+        ax.set_title(f"trained at {name}")
         ax.set_xlabel("side of the image (pixels)")
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("CIFAR-10 top-1 (%)")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     fig.savefig(path, dpi=150)
     plt.close(fig)
-
-
-def report(root: Path, docs: Path) -> str:
-    """Write figures and picture into the documentation; returns the tables."""
-    figures = results(root)
-    (docs / "experiments").mkdir(exist_ok=True)
-    (docs / "experiments/resolution.json").write_text(json.dumps(figures, indent=1) + "\n")
-    figure(figures, docs / "images/resolution.png")
-    return table(figures)

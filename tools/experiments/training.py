@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from .jobs import Job
@@ -46,3 +47,8 @@ def last_metric(folder: Path, metric: str) -> float:
         if metric in record
     ]
     return values[-1]
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation over runs."""
+    return f"{mean(values):.1f} ± {stdev(values):.1f}"

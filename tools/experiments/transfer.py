@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import matplotlib.pyplot as plt
+from documents import markdown_table
 
 from .jobs import Job
-from .training import last_metric, train_job
+from .training import last_metric, spread, train_job
 
 NETWORKS = {
     "smlpnet": "sMLPNet",
@@ -62,18 +62,24 @@ def results(root: Path) -> dict:
     }
 
 
-def table(figures: dict) -> str:
+def tables(figures: dict) -> list[str]:
     """The figures in Markdown."""
-    lines = [
-        "| network | CIFAR-10 top-1 | CamVid mIoU, from scratch | CamVid mIoU, pretrained | gain |",
-        "| --- | --- | --- | --- | --- |",
+    rows = [
+        [
+            "network",
+            "CIFAR-10 top-1",
+            "CamVid mIoU, from scratch",
+            "CamVid mIoU, pretrained",
+            "gain",
+        ],
     ]
     for network, title in NETWORKS.items():
         row = figures[network]
-        scratch, pretrained = (f"{mean(row[s]):.1f} ± {stdev(row[s]):.1f}" for s in STARTS)
         gain = mean(row["pretrained"]) - mean(row["scratch"])
-        lines.append(f"| {title} | {row['top1']:.1f} | {scratch} | {pretrained} | {gain:+.1f} |")
-    return "\n".join(lines)
+        rows.append(
+            [title, f"{row['top1']:.1f}", *(spread(row[s]) for s in STARTS), f"{gain:+.1f}"]
+        )
+    return [markdown_table(rows)]
 
 
 def figure(figures: dict, path: Path) -> None:
@@ -91,12 +97,3 @@ def figure(figures: dict, path: Path) -> None:
     fig.legend(loc="outside upper center", ncols=2)
     fig.savefig(path, dpi=150)
     plt.close(fig)
-
-
-def report(root: Path, docs: Path) -> str:
-    """Write figures and picture into the documentation; returns the table."""
-    figures = results(root)
-    (docs / "experiments").mkdir(exist_ok=True)
-    (docs / "experiments/transfer.json").write_text(json.dumps(figures, indent=1) + "\n")
-    figure(figures, docs / "images/transfer.png")
-    return table(figures)

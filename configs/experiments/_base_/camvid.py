@@ -1,4 +1,4 @@
-"""CamVid at 480×360, 11 classes, 150 iterations of 8 crops of 160×160, an MLP head."""
+"""CamVid at 480×360, 11 classes, 150 iterations of 8 crops of 160×160."""
 
 default_scope = "mmseg"
 
@@ -35,8 +35,7 @@ metainfo = dict(
         [0, 128, 192],
     ],
 )
-# Void.
-ignore_index = 11
+void = 11
 crop_size = (160, 160)
 
 train_dataloader = dict(
@@ -56,7 +55,7 @@ train_dataloader = dict(
                 type="RandomCrop",
                 crop_size=crop_size,
                 cat_max_ratio=0.75,
-                ignore_index=ignore_index,
+                ignore_index=void,
             ),
             dict(type="RandomFlip", prob=0.5),
             dict(type="PackSegInputs"),
@@ -80,35 +79,8 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"], ignore_index=ignore_index)
+val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"], ignore_index=void)
 test_evaluator = val_evaluator
-
-model = dict(
-    type="EncoderDecoder",
-    data_preprocessor=dict(
-        type="SegDataPreProcessor",
-        mean=[125.3, 123.0, 113.9],
-        std=[63.0, 62.1, 66.7],
-        bgr_to_rgb=True,
-        size=crop_size,
-        pad_val=0,
-        seg_pad_val=ignore_index,
-    ),
-    backbone=dict(out_indices=(1, 2, 3)),
-    decode_head=dict(
-        type="SegformerHead",
-        in_channels=[48, 96, 192],
-        in_index=[0, 1, 2],
-        channels=64,
-        num_classes=11,
-        ignore_index=ignore_index,
-        norm_cfg=dict(type="BN"),
-        align_corners=False,
-        loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
-    ),
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
-)
 
 max_iters = 150
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
