@@ -36,6 +36,22 @@ def own_global_instances() -> Iterator[None]:
         instances.update(kept)
 
 
+@pytest.fixture
+def compiler() -> None:
+    """Skips a test that compiles or exports a network where torch cannot."""
+    pytest.importorskip("torch", minversion="2.2", reason="torch 2.1 cannot")
+
+
+@pytest.fixture(params=[torch.bfloat16, torch.float16], ids=str)
+def half(request: pytest.FixtureRequest) -> torch.dtype:
+    """A type of two bytes that autocast knows on CPUs."""
+    try:
+        with torch.autocast("cpu", request.param):
+            return request.param
+    except RuntimeError as error:  # float16 before torch 2.4
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session")
 def tiny_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder whose ``data/mini`` holds a mini data set of a few images."""

@@ -202,7 +202,8 @@ class Setup:
                 named = f"onedl-mmcv=={self.mmcv}"
                 self.pip("download", *options, "--no-binary=onedl-mmcv", "-d", folder, named)
                 shutil.unpack_archive(next(Path(folder).glob("*.tar.gz")), folder)
-                next(Path(folder).glob("onedl*mmcv*/")).rename(source)
+                unpacked = Path(folder).glob("onedl*mmcv*")
+                next(path for path in unpacked if path.is_dir()).rename(source)
         with tempfile.TemporaryDirectory(dir=WHEELS) as folder:
             self.pip(
                 *("wheel", "-v", *options, "-w", folder, str(source)),

@@ -31,8 +31,10 @@ class ShiftMLP(ChannelMLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
-        x = self.act(self.fc1(x)).permute(0, 3, 1, 2)
-        return self.fc2(spatial_shift(x, self.directions).permute(0, 2, 3, 1))
+        x = spatial_shift(self.fc1(x).permute(0, 3, 1, 2), self.directions)
+        # The GELU treats every value alike, so it may come after the shift. Before it, its gradient
+        # would arrive in another memory format, and torch 2.1 makes garbage of that on CPUs.
+        return self.fc2(self.act(x.permute(0, 2, 3, 1)))
 
 
 class S2MLPBlock(nn.Module):

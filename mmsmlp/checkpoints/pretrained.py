@@ -49,7 +49,7 @@ class Pretrained:
                 tensors of another shape.
         """
         network = type(module).__name__
-        weights, _ = weights_of(read_checkpoint(self.checkpoint, self.map_location, trusted=True))
+        weights, _ = weights_of(read_checkpoint(self.checkpoint, self.map_location))
         if is_spach(weights):
             weights, _ = from_spach(weights)
         try:

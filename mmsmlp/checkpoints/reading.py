@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.runner import CheckpointLoader
-from mmengine.utils import digit_version
 from torch import Tensor
 
 from .errors import CheckpointError
 from .matching import few
+from .unpickling import load_tensors, tensors_only
 
 # Where a state dict is found in a checkpoint, and the exponential moving average of one; in this
 # order, by mmengine and timm, by DeiT and its descendants, by DeepSpeed.
@@ -25,66 +22,13 @@ RAW = ("state_dict", "model", "module")
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict")
 
 
-class _Inert:
-    """Stands for what is beside the tensors in a training checkpoint; does nothing."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> _Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-# What mmengine's runner (its message hub) and SPACH (its arguments) save along. Nothing of it is
-# needed, so nothing of it is made.
-BYSTANDERS = (
-    "argparse.Namespace",
-    "builtins.getattr",
-    "mmengine.logging.history_buffer.HistoryBuffer",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy.dtype",
-    "numpy.ndarray",
-)
-CAN_SKIP_BYSTANDERS = digit_version(torch.__version__) >= digit_version("2.6")
-
-
-@contextmanager
-def _tensors_only() -> Iterator[None]:
-    """Whoever calls ``torch.load`` in here, and however: it makes tensors and runs nothing."""
-    names = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
-    before = {name: os.environ.pop(name, None) for name in names}
-    os.environ[names[0]] = "1"
-    try:
-        with ExitStack() as stack:
-            # Of pickles that torch did not write; what becomes of them is said later.
-            stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore", UserWarning)
-            if CAN_SKIP_BYSTANDERS:
-                bystanders = [(_Inert, name) for name in BYSTANDERS]
-                stack.enter_context(torch.serialization.safe_globals(bystanders))
-            yield
-    finally:
-        os.environ.pop(names[0])
-        os.environ.update({name: value for name, value in before.items() if value is not None})
-
-
-def read_checkpoint(
-    source: str | Path, map_location: str = "cpu", trusted: bool = False
-) -> dict[str, Any]:
+def read_checkpoint(source: str | Path, map_location: str = "cpu") -> dict[str, Any]:
     """Read a checkpoint without running any code of it.
 
     Args:
         source: Path of a file that ``torch.save`` or safetensors wrote, or whatever else mmengine
             loads by its scheme: ``https://``, ``torchvision://``, ``open-mmlab://``, ``s3://``.
         map_location: Device to put the tensors on.
-        trusted: Whether a torch before 2.6, which cannot tell the objects of a training checkpoint
-            from harmful ones, may read it as mmengine does.
 
     Returns:
         What the file holds; objects beside the tensors are left out or inert.
@@ -94,17 +38,14 @@ def read_checkpoint(
             code.
     """
     source = str(source)
-    as_mmengine_does = trusted and not CAN_SKIP_BYSTANDERS
     try:
         if source.endswith(".safetensors"):
             checkpoint = _read_safetensors(source, map_location)
+        elif "://" in source:
+            with tensors_only():
+                checkpoint = CheckpointLoader.load_checkpoint(source, map_location)
         else:
-            with nullcontext() if as_mmengine_does else _tensors_only():
-                if "://" in source or as_mmengine_does:
-                    checkpoint = CheckpointLoader.load_checkpoint(source, map_location)
-                else:
-                    path = os.path.expanduser(source)
-                    checkpoint = torch.load(path, map_location, weights_only=True)
+            checkpoint = load_tensors(os.path.expanduser(source), map_location)
     except CheckpointError:
         raise
     except Exception as error:
@@ -119,7 +60,7 @@ def read_checkpoint(
 def _why_unreadable(source: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"checkpoint {source!r} does not exist"
-    if refused := re.search(r"GLOBAL (\S+)", str(error)):
+    if refused := re.search(r"(?:GLOBAL|Unsupported class) (\S+)", str(error)):
         return f"{source!r} holds more than tensors ({refused[1]}): refused, none of it was run"
     # Torch fails with an OSError of no file, too, where it seeks beyond the end.
     if (isinstance(error, OSError) and error.filename) or "://" in source:

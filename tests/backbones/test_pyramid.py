@@ -75,6 +75,21 @@ def test_any_size_runs_forward_and_backward(build, size: tuple[int, int]) -> Non
 
 
 @pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
+def test_gradients_in_single_precision_are_those_in_double(build) -> None:
+    """Torch 2.1 has fast paths for single precision that memory formats can break."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 97, 61, dtype=torch.float64)
+    gradients = {}
+    for dtype in (torch.float64, torch.float32):
+        network = build().eval().to(dtype)
+        loss = sum(y.sin().sum() for y in network(x.to(dtype)))
+        gradients[dtype] = torch.autograd.grad(loss, network.parameters())
+    for double, single in zip(*gradients.values(), strict=True):
+        scale = double.abs().max().item()
+        torch.testing.assert_close(single.double(), double, rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_outputs_are_contiguous(build, memory_format: torch.memory_format) -> None:
     """Else RoIAlign of mmcv silently computes something else."""

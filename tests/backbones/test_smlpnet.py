@@ -193,8 +193,9 @@ def test_checkpoints_of_another_native_size_are_followed(strict: bool, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiler")
 def test_exported_for_all_sizes_beyond_the_native_one() -> None:
-    Dim = pytest.importorskip("torch", minversion="2.2").export.Dim
+    Dim = torch.export.Dim
     torch.manual_seed(0)
     network = SMLPNet(dict(MINI, depths=(1, 1, 1, 1)), img_size=64).eval()
     height, width = Dim("height", min=3, max=32), Dim("width", min=3, max=32)

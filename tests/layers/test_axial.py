@@ -147,17 +147,16 @@ def test_gradients(mode: str, dim: int, length: int) -> None:
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("mode", AXIAL_MODES)
-def test_autocast_stays_within_a_few_roundings(mode: str, dtype: torch.dtype) -> None:
+def test_autocast_stays_within_a_few_roundings(mode: str, half: torch.dtype) -> None:
     """Of a value and of what it is made of: x, W, the resampling and the result are rounded."""
     torch.manual_seed(0)
     layer = AxialMixing(14, -2, mode, shift=7)
     for length in (5, 14, 20, 70):
         x = torch.randn(2, 8, length, 3)
-        with torch.autocast("cpu", dtype):
+        with torch.autocast("cpu", half):
             y = layer(x)
-        assert (y - layer(x)).abs().max() < 4 * torch.finfo(dtype).eps, length
+        assert (y - layer(x)).abs().max() < 4 * torch.finfo(half).eps, length
 
 
 class Copies(TorchDispatchMode):

@@ -4,11 +4,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmsmlp.swap import SwapError
 
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 from swap_matrix import BACKBONES, CONFIGS, DOCS, MMDET, MMSEG, check
+
+# Its head divides in place what torch 2.1 needs for the gradient, whatever the backbone.
+FAILS_WITH_TORCH_21 = "mmseg::dnlnet/dnl_r50-d8_4xb4-160k_ade20k-512x512.py"
 
 
 def documented() -> dict[tuple[str, str], str]:
@@ -27,6 +31,8 @@ def documented() -> dict[tuple[str, str], str]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_model_trains_and_predicts_as_the_docs_say(name: str, backbone: str) -> None:
     pytest.importorskip(name.partition("::")[0])
+    if name == FAILS_WITH_TORCH_21 and torch.__version__.startswith("2.1."):
+        pytest.xfail("mmseg's own backward pass fails")
     expected = documented()[name, backbone]
     if expected == "✔":
         check(name, backbone)

@@ -23,6 +23,17 @@ def test_jobs_wait_for_what_they_need(tmp_path: Path) -> None:
     assert log.read_text().split() == ["first", "second", "last"]
 
 
+def test_of_what_could_run_the_first_in_order_does(tmp_path: Path) -> None:
+    log = tmp_path / "order"
+    todo = [
+        jobs.Job("first", append(log, "first")),
+        jobs.Job("second", append(log, "second"), needs=("first",)),
+        jobs.Job("third", append(log, "third")),
+    ]
+    jobs.run_jobs(todo, tmp_path, workers=1)
+    assert log.read_text().split() == ["first", "second", "third"]
+
+
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     log = tmp_path / "order"
     job = jobs.Job("job", append(log, "one"))

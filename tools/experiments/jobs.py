@@ -57,6 +57,9 @@ def run_jobs(jobs: Sequence[Job], root: Path, workers: int) -> None:
     sorter.prepare()
     processes: set[subprocess.Popen] = set()
     running: dict[Future, str] = {}
+    # Latecomers go before what was ready early but comes later in the order.
+    ready: list[str] = []
+    position = {job.name: i for i, job in enumerate(jobs)}
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),
@@ -68,8 +71,10 @@ def run_jobs(jobs: Sequence[Job], root: Path, workers: int) -> None:
         with Progress(*columns) as progress:
             task = progress.add_task(root.name, total=len(jobs))
             while sorter.is_active():
-                for name in sorter.get_ready():
-                    running[pool.submit(_run, by_name[name], root, processes, progress)] = name
+                ready = sorted([*ready, *sorter.get_ready()], key=position.__getitem__)
+                while ready and len(running) < workers:
+                    job = by_name[ready.pop(0)]
+                    running[pool.submit(_run, job, root, processes, progress)] = job.name
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     future.result()
                     sorter.done(running.pop(future))
