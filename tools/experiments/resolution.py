@@ -21,9 +21,9 @@ SEEDS = (0, 1, 2)
 PRETRAININGS = {"native": 5, "multi": 4}
 CONFIGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
 PRETRAINED_AT = {"native": "32x32", "multi": "24x24 to 64x64"}
-TUNED_SIZES = (48, 64)
-DEFAULT_MODE, LARGE = "resample", 64
-STARTS = ("scratch", "pretrained")
+TUNED_SIZES = SMALLER, LARGE = 48, 64
+DEFAULT_MODE = "resample"
+STARTS = ("pretrained", "scratch")
 # What `sizes.py` measures, and what it is called.
 NETWORKS = {mode: f"`{mode}`" for mode in AXIAL_MODES} | {
     "stretched": "`resample`, convolutions stretched"
@@ -37,29 +37,28 @@ def checkpoint(root: Path, pretraining: str, seed: int) -> Path:
 
 def jobs(root: Path) -> Iterator[Job]:
     """Classifiers, their accuracy at other sizes, and what trains on from them."""
+    for seed, (pretraining, config) in product(SEEDS, CONFIGS.items()):
+        yield train_job(f"pretrain/{pretraining}/{seed}", config, root, randomness__seed=seed)
+    for seed, (pretraining, config) in product(SEEDS, CONFIGS.items()):
+        out = f"sizes/{pretraining}/{seed}"
+        yield Job(
+            out,
+            (
+                "tools/experiments/sizes.py",
+                f"configs/experiments/{config}.py",
+                str(checkpoint(root, pretraining, seed)),
+                str(root / out / "top1.json"),
+            ),
+            needs=(f"pretrain/{pretraining}/{seed}",),
+        )
+    for seed, mode in product(SEEDS, AXIAL_MODES):
+        yield _tune_job(root, "tune", mode, LARGE, seed)
     for seed in SEEDS:
-        for pretraining, config in CONFIGS.items():
-            name = f"pretrain/{pretraining}/{seed}"
-            yield train_job(name, config, root, randomness__seed=seed)
-            out = f"sizes/{pretraining}/{seed}"
-            yield Job(
-                out,
-                (
-                    "tools/experiments/sizes.py",
-                    f"configs/experiments/{config}.py",
-                    str(checkpoint(root, pretraining, seed)),
-                    str(root / out / "top1.json"),
-                ),
-                needs=(name,),
-            )
-        for mode in AXIAL_MODES:
-            for size in TUNED_SIZES:
-                yield _tune_job(root, "tune", mode, size, seed)
         yield _tune_job(root, "tune_epoch", DEFAULT_MODE, LARGE, seed)
-    # Last, for nothing above waits for them.
-    for seed in SEEDS:
-        for mode in AXIAL_MODES:
-            yield from _dense_jobs(root, mode, seed)
+    for start, seed, mode in product(STARTS, SEEDS, AXIAL_MODES):
+        yield _dense_job(root, mode, start, seed)
+    for seed, mode in product(SEEDS, AXIAL_MODES):
+        yield _tune_job(root, "tune", mode, SMALLER, seed)
 
 
 def _tune_job(root: Path, kind: str, mode: str, size: int, seed: int) -> Job:
@@ -77,19 +76,17 @@ def _tune_job(root: Path, kind: str, mode: str, size: int, seed: int) -> Job:
     )
 
 
-def _dense_jobs(root: Path, mode: str, seed: int) -> Iterator[Job]:
+def _dense_job(root: Path, mode: str, start: str, seed: int) -> Job:
     options = dict(randomness__seed=seed, model__backbone__axial_mode=mode)
-    yield train_job(f"camvid/{mode}/scratch/{seed}", "camvid_smlpnet", root, **options)
-    yield train_job(
-        f"camvid/{mode}/pretrained/{seed}",
-        "camvid_smlpnet",
-        root,
-        needs=(f"pretrain/native/{seed}",),
-        model__backbone__init_cfg__type="Pretrained",
-        model__backbone__init_cfg__checkpoint=checkpoint(root, "native", seed),
-        model__backbone__init_cfg__prefix="backbone.",
-        **options,
-    )
+    needs = ()
+    if start == "pretrained":
+        needs = (f"pretrain/native/{seed}",)
+        options |= dict(
+            model__backbone__init_cfg__type="Pretrained",
+            model__backbone__init_cfg__checkpoint=checkpoint(root, "native", seed),
+            model__backbone__init_cfg__prefix="backbone.",
+        )
+    return train_job(f"camvid/{mode}/{start}/{seed}", "camvid_smlpnet", root, needs, **options)
 
 
 def results(root: Path) -> dict:
@@ -146,7 +143,7 @@ def tables(figures: dict) -> list[str]:
     for mode, row in figures["tuned"].items():
         tuned.append([f"`{mode}`, 130 iterations", *map(spread, row.values())])
     tuned.append([f"`{DEFAULT_MODE}`, an epoch", "", spread(figures["tuned_epoch"])])
-    camvid = [["CamVid mIoU", "from scratch", "pretrained"]]
+    camvid = [["CamVid mIoU", "pretrained", "from scratch"]]
     for mode, row in figures["camvid"].items():
         camvid.append([f"`{mode}`", *(spread(row[start]) for start in STARTS)])
     return [markdown_table(rows) for rows in (sizes, tuned, camvid)]
