@@ -51,7 +51,8 @@ $(UPSTREAM)/ready: $(UPSTREAM_PINS) $(UPSTREAM_FILES) pyproject.toml setup.py
 	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) ninja numpy packaging setuptools torch torchvision wheel
 	MMCV_WITH_OPS=1 $(UPSTREAM_PIP) -c $(UPSTREAM_PINS) --no-build-isolation \
 		$(if $(MMSMLP_WHEELS),--find-links $(MMSMLP_WHEELS)) $(UPSTREAM_FILES:%=-r %)
-	$(UPSTREAM_PIP) --no-deps -e .
+	$(UPSTREAM_PIP) -r requirements/build.txt
+	$(UPSTREAM_PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
 lint: env ## Check style

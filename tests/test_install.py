@@ -69,7 +69,8 @@ import mmsmlp.backbones, mmsmlp.recipes
 text = Config.fromfile(mmsmlp.recipes.config_path("mmsmlp::cascade_mask_rcnn_smlpnet_s_3x.py"))
 assert python.model.backbone.pop("type") is mmsmlp.backbones.SMLPNet
 assert text.model.backbone.pop("type") == "mmsmlp.SMLPNet"
-for key in ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg"):
+KEYS = "model train_dataloader optim_wrapper param_scheduler train_cfg custom_hooks"
+for key in KEYS.split():
     assert python.to_dict()[key] == text.to_dict()[key], key
 """
 

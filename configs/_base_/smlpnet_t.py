@@ -10,3 +10,5 @@ backbone = dict(
 )
 # Of those that have one.
 neck = dict(in_channels=channels)
+# Training starts from statistics of its own images; see docs/norms.md.
+custom_hooks = [dict(type="mmsmlp.PreciseBNHook", num_images=1000)]

@@ -19,6 +19,7 @@ TASKS = {"mmdet": "detection", "mmseg": "segmentation", "mmpretrain": "classific
 # convolutions in a mask head take half of an iteration's.
 MAX_ROIS = 32
 AT_MOST = dict(nms_pre=500, max_per_img=200, num_convs=1)
+CALIBRATION_IMAGES = 64
 PADDED_SIZE = (160, 160)
 # Of things and stuff, a detector of ours has things alone.
 CLASS_COUNTS = {"num_classes", "num_things_classes"}
@@ -60,6 +61,8 @@ def use_mini(cfg: Config) -> None:
     for hook in cfg.get("custom_hooks") or []:
         if hook["type"].endswith("EMAHook"):
             hook.update(momentum=EMA_MOMENTUM, interval=1)
+        if hook["type"].endswith("PreciseBNHook"):
+            hook["num_images"] = min(hook["num_images"], CALIBRATION_IMAGES)
     # mmpretrain keeps a preprocessor outside of the model, and it counts classes as well.
     parts = list(_dicts([cfg.model, cfg.get("data_preprocessor")]))
     before = max(part.get(key, 0) for part in parts for key in CLASS_COUNTS)

@@ -27,7 +27,7 @@ from mmsmlp.layers import AXIAL_MODES
 
 NATIVE = (32, 32)
 SIZES = [(24, 24), NATIVE, (40, 40), (48, 48), (64, 64), (96, 96), (32, 64), (64, 32)]
-NUM_TEST, NUM_CALIBRATION, BATCH = 5000, 1500, 250
+NUM_TEST, NUM_CALIBRATION, BATCH = 2500, 1000, 250
 
 
 def images(dataset: dict[str, Any], preprocessor: nn.Module, number: int) -> tuple[Tensor, Tensor]:
