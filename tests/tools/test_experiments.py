@@ -115,7 +115,7 @@ def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
                     "64x32": [top1 - 10 * i, top1 - 5 * i],
                     "64x64": [top1 - 20 * i, top1 - 10 * i],
                 }
-                for i, mode in enumerate(resolution.NETWORKS)
+                for i, mode in enumerate(resolution.TESTED[pretraining])
             }
             top1s["back"] = {"32x32": top1 + seed, "64x32": 50.0, "64x64": 40.0}
             out = tmp_path / f"sizes/{pretraining}/{seed}/top1.json"
@@ -135,7 +135,9 @@ def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
     text = report(resolution, tmp_path, tmp_path / "docs")
     assert "| 32x32 | image resized to 32x32 | 71.0 | 50.0 | 40.0 |" in text
     assert "| 32x32 | `window` | 71.0 | 60.0 | 50.0 |" in text
-    assert "| 24x24 to 64x64 | `relative`, norms re-estimated | 61.0 | 50.0 | 40.0 |" in text
+    assert "| 32x32 | `relative`, norms re-estimated | 71.0 | 60.0 | 50.0 |" in text
+    assert "| 24x24 to 64x64 | `resample` | 61.0 | 60.0 | 60.0 |" in text
+    assert "| 24x24 to 64x64 | `window`" not in text
     stretched = "`resample`, convolutions stretched, norms re-estimated"
     assert f"| 32x32 | {stretched} | 71.0 | 55.0 | 40.0 |" in text
     assert "| `resample`, 130 iterations | 49.0 ± 1.0 | 65.0 ± 1.0 |" in text

@@ -28,6 +28,8 @@ STARTS = ("pretrained", "scratch")
 NETWORKS = {mode: f"`{mode}`" for mode in AXIAL_MODES} | {
     "stretched": "`resample`, convolutions stretched"
 }
+# The second one has been trained in one mode.
+TESTED = {"native": tuple(NETWORKS), "multi": (DEFAULT_MODE,)}
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
@@ -48,6 +50,7 @@ def jobs(root: Path) -> Iterator[Job]:
                 f"configs/experiments/{config}.py",
                 str(checkpoint(root, pretraining, seed)),
                 str(root / out / "top1.json"),
+                *TESTED[pretraining],
             ),
             needs=(f"pretrain/{pretraining}/{seed}",),
         )
@@ -126,8 +129,8 @@ def curves(figures: dict, pretraining: str) -> dict[str, dict[str, float]]:
         "image resized to 32x32": {k: mean(s["back"][k] for s in seeds) for k in seeds[0]["back"]}
     }
     for i, suffix in enumerate(("", ", norms re-estimated")):
-        for key, title in NETWORKS.items():
-            rows[title + suffix] = {
+        for key in TESTED[pretraining]:
+            rows[NETWORKS[key] + suffix] = {
                 size: mean(s[key][size][i] for s in seeds) for size in seeds[0][key]
             }
     return rows
@@ -151,12 +154,11 @@ def tables(figures: dict) -> list[str]:
 
 def figure(figures: dict, path: Path) -> None:
     """Top-1 over the side of square images, for both trainings."""
-    # In the order of the rows.
-    styles = [(":", "0.5"), *product(("--", "-"), COLOURS)]
     fig, axes = plt.subplots(1, 2, figsize=(9, 4.6), sharey=True, layout="constrained")
     for ax, (pretraining, name) in zip(axes, PRETRAINED_AT.items(), strict=True):
         rows = curves(figures, pretraining)
-        for (name, row), (line, colour) in zip(rows.items(), styles, strict=True):
+        lines = [(":", "0.5"), *product(("--", "-"), COLOURS[: len(TESTED[pretraining])])]
+        for (name, row), (line, colour) in zip(rows.items(), lines, strict=True):
             sides = {h: top1 for size, top1 in row.items() for h, w in [size.split("x")] if h == w}
             ax.plot(
                 [int(side) for side in sides],

@@ -83,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("config", "checkpoint", "out"):
         parser.add_argument(name)
+    parser.add_argument("networks", nargs="+", choices=(*AXIAL_MODES, "stretched"))
     args = parser.parse_args()
     cfg = Config.fromfile(args.config)
     init_default_scope("mmpretrain")
@@ -94,11 +95,11 @@ def main() -> None:
     train = dict(cfg.train_dataloader.dataset, pipeline=test.pipeline)
     unlabelled, _ = images(train, model.data_preprocessor, NUM_CALIBRATION)
 
-    found: dict[str, Any] = {key: {} for key in (*AXIAL_MODES, "stretched", "back")}
+    found: dict[str, Any] = {key: {} for key in (*args.networks, "back")}
     for size in SIZES:
         key = f"{size[0]}x{size[1]}"
         found["back"][key] = top1(model, x, labels, size, NATIVE)
-        for mode in (*AXIAL_MODES, "stretched"):
+        for mode in args.networks:
             other = copy.deepcopy(model)
             if mode == "stretched":
                 stretch_convolutions(other.backbone, size)
