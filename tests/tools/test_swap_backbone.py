@@ -5,12 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 import swap_backbone
 
+from mmsmlp.backbones import SMLPNet
 from mmsmlp.launch import UsageError
+from mmsmlp.layers.axial import resize_axial_map
+from mmsmlp.swap import build_model
 
 RETINANET = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"
 
@@ -80,6 +84,22 @@ def test_what_is_wrong_is_said_in_a_line_and_nothing_is_written(
         swap(config, "--backbone", "smlpnet_t", "--out", "new.py", *options)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_a_classifier_of_another_size_arrive(swap: Callable, tmp_path: Path) -> None:
+    pytest.importorskip("mmdet")
+    source = SMLPNet("tiny", img_size=64).state_dict()
+    weights = {f"backbone.{name}": value for name, value in source.items()}
+    torch.save(dict(state_dict={**weights, "head.fc.bias": torch.zeros(1000)}), tmp_path / "x.pth")
+    checkpoint = str(tmp_path / "x.pth")
+    out = tmp_path / "new.py"
+    swap(RETINANET, "--backbone", "smlpnet_t", "--checkpoint", checkpoint, "--out", out)
+    model = build_model(Config.fromfile(out))
+    for name in ("stages.0.blocks.1.dwconv.weight", "stages.3.blocks.0.mlp.fc1.weight"):
+        assert torch.equal(model.backbone.state_dict()[name], source[name])
+    row = "stages.1.blocks.0.smlp.row.weight"
+    resized, _ = resize_axial_map(source[row], torch.zeros(8), 28)
+    torch.testing.assert_close(model.backbone.state_dict()[row], resized)
 
 
 def test_what_exists_is_replaced_only_by_force(swap: Callable, tmp_path: Path) -> None:
