@@ -83,10 +83,11 @@ def _dense_job(root: Path, mode: str, start: str, seed: int) -> Job:
     options = dict(randomness__seed=seed, model__backbone__axial_mode=mode)
     needs = ()
     if start == "pretrained":
-        needs = (f"pretrain/native/{seed}",)
+        # The same weights whatever the seed, as in the experiment on transfer.
+        needs = (f"pretrain/native/{SEEDS[0]}",)
         options |= dict(
             model__backbone__init_cfg__type="Pretrained",
-            model__backbone__init_cfg__checkpoint=checkpoint(root, "native", seed),
+            model__backbone__init_cfg__checkpoint=checkpoint(root, "native", SEEDS[0]),
             model__backbone__init_cfg__prefix="backbone.",
         )
     return train_job(f"camvid/{mode}/{start}/{seed}", "camvid_smlpnet", root, needs, **options)
