@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
+from mmengine.runner import load_checkpoint, set_random_seed
 from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
@@ -91,8 +91,10 @@ def main() -> None:
     load_checkpoint(model, args.checkpoint, strict=True)
     test = cfg.test_dataloader.dataset
     x, labels = images(test, model.data_preprocessor, NUM_TEST)
-    # As they are tested: a random crop's black border would be part of the statistics.
-    train = dict(cfg.train_dataloader.dataset, pipeline=test.pipeline)
+    # As the hook and the tool do it, with the training's own pipeline: the weights have learnt with
+    # statistics of its crops, border included.
+    set_random_seed(0)
+    train = cfg.train_dataloader.dataset
     unlabelled, _ = images(train, model.data_preprocessor, NUM_CALIBRATION)
 
     found: dict[str, Any] = {key: {} for key in (*args.networks, "back")}
