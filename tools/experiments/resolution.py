@@ -56,10 +56,10 @@ def jobs(root: Path) -> Iterator[Job]:
         )
     for seed, mode in product(SEEDS, AXIAL_MODES):
         yield _tune_job(root, "tune", mode, LARGE, seed)
-    for seed in SEEDS:
-        yield _tune_job(root, "tune_epoch", DEFAULT_MODE, LARGE, seed)
     for start, seed, mode in product(STARTS, SEEDS, AXIAL_MODES):
         yield _dense_job(root, mode, start, seed)
+    for seed in SEEDS:
+        yield _tune_job(root, "tune_epoch", DEFAULT_MODE, LARGE, seed)
     for seed, mode in product(SEEDS, AXIAL_MODES):
         yield _tune_job(root, "tune", mode, SMALLER, seed)
 
