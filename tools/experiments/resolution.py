@@ -21,7 +21,7 @@ SEEDS = (0, 1, 2)
 PRETRAININGS = {"native": 5, "multi": 4}
 CONFIGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
 PRETRAINED_AT = {"native": "32x32", "multi": "24x24 to 64x64"}
-TUNED_SIZES = SMALLER, LARGE = 48, 64
+TUNED_SIZE = 64
 DEFAULT_MODE = "resample"
 STARTS = ("pretrained", "scratch")
 # What `sizes.py` measures, and what it is called.
@@ -55,27 +55,25 @@ def jobs(root: Path) -> Iterator[Job]:
             needs=(f"pretrain/{pretraining}/{seed}",),
         )
     for seed, mode in product(SEEDS, AXIAL_MODES):
-        yield _tune_job(root, "tune", mode, LARGE, seed)
+        yield _tune_job(root, "tune", mode, seed)
     for start, seed, mode in product(STARTS, SEEDS, AXIAL_MODES):
         yield _dense_job(root, mode, start, seed)
     for seed in SEEDS:
-        yield _tune_job(root, "tune_epoch", DEFAULT_MODE, LARGE, seed)
-    for seed, mode in product(SEEDS, AXIAL_MODES):
-        yield _tune_job(root, "tune", mode, SMALLER, seed)
+        yield _tune_job(root, "tune_epoch", DEFAULT_MODE, seed)
 
 
-def _tune_job(root: Path, kind: str, mode: str, size: int, seed: int) -> Job:
+def _tune_job(root: Path, kind: str, mode: str, seed: int) -> Job:
     resize = "dataloader__dataset__pipeline"
     return train_job(
-        f"{kind}/{mode}/{size}/{seed}",
+        f"{kind}/{mode}/{TUNED_SIZE}/{seed}",
         f"cifar10_smlpnet_{kind}",
         root,
         needs=(f"pretrain/native/{seed}",),
         randomness__seed=seed,
         load_from=checkpoint(root, "native", seed),
         model__backbone__axial_mode=mode,
-        **{f"train_{resize}__3__scale": size},
-        **{f"{split}_{resize}__1__scale": size for split in ("val", "test")},
+        **{f"train_{resize}__3__scale": TUNED_SIZE},
+        **{f"{split}_{resize}__1__scale": TUNED_SIZE for split in ("val", "test")},
     )
 
 
@@ -103,16 +101,15 @@ def results(root: Path) -> dict:
         for pretraining in PRETRAININGS
     }
     tuned = {
-        mode: {
-            str(size): [
-                last_metric(root / f"tune/{mode}/{size}/{seed}", "accuracy/top1") for seed in SEEDS
-            ]
-            for size in TUNED_SIZES
-        }
-        for mode in AXIAL_MODES
+        f"`{mode}`, {length}": [
+            last_metric(root / f"{kind}/{mode}/{TUNED_SIZE}/{seed}", "accuracy/top1")
+            for seed in SEEDS
+        ]
+        for kind, mode, length in (
+            *(("tune", mode, "130 iterations") for mode in AXIAL_MODES),
+            ("tune_epoch", DEFAULT_MODE, "an epoch"),
+        )
     }
-    folder = root / f"tune_epoch/{DEFAULT_MODE}/{LARGE}"
-    tuned_epoch = [last_metric(folder / str(seed), "accuracy/top1") for seed in SEEDS]
     camvid = {
         mode: {
             start: [last_metric(root / f"camvid/{mode}/{start}/{seed}", "mIoU") for seed in SEEDS]
@@ -120,7 +117,7 @@ def results(root: Path) -> dict:
         }
         for mode in AXIAL_MODES
     }
-    return dict(sizes=sizes, tuned=tuned, tuned_epoch=tuned_epoch, camvid=camvid)
+    return dict(sizes=sizes, tuned=tuned, camvid=camvid)
 
 
 def curves(figures: dict, pretraining: str) -> dict[str, dict[str, float]]:
@@ -143,10 +140,8 @@ def tables(figures: dict) -> list[str]:
     for pretraining, name in PRETRAINED_AT.items():
         for title, row in curves(figures, pretraining).items():
             sizes.append([name, title, *(f"{top1:.1f}" for top1 in row.values())])
-    tuned = [["trained on at", *(f"{size}x{size}" for size in TUNED_SIZES)]]
-    for mode, row in figures["tuned"].items():
-        tuned.append([f"`{mode}`, 130 iterations", *map(spread, row.values())])
-    tuned.append([f"`{DEFAULT_MODE}`, an epoch", "", spread(figures["tuned_epoch"])])
+    tuned = [["trained on", f"top-1 at {TUNED_SIZE}x{TUNED_SIZE}"]]
+    tuned += [[name, spread(values)] for name, values in figures["tuned"].items()]
     camvid = [["CamVid mIoU", "pretrained", "from scratch"]]
     for mode, row in figures["camvid"].items():
         camvid.append([f"`{mode}`", *(spread(row[start]) for start in STARTS)])
