@@ -156,14 +156,29 @@ def check_checkpoint(path: str) -> None:
         raise UsageError(f"checkpoint {path!r} does not exist")
 
 
-def finished_checkpoint(cfg: Config) -> str | None:
-    """Path of the checkpoint that resuming would start from, if nothing is left to train."""
-    path = cfg.load_from or find_latest_checkpoint(cfg.work_dir)
+def resume_from(cfg: Config, checkpoint: str) -> bool:
+    """Let a run go on from a checkpoint, or from the newest in its work directory.
+
+    Args:
+        cfg: The config, changed in place. With nothing to go on from yet, its run begins as the
+            config says, with the weights of its ``load_from``.
+        checkpoint: Path, or ``'auto'`` for the newest one.
+
+    Returns:
+        Whether nothing is left to train; the checkpoint is then one to load.
+
+    Raises:
+        UsageError: If there is no such checkpoint.
+    """
+    path = find_latest_checkpoint(cfg.work_dir) if checkpoint == "auto" else checkpoint
     if path is None:
-        return None
+        return False
+    check_checkpoint(path)
     meta = CheckpointLoader.load_checkpoint(path, map_location="cpu")["meta"]
     unit = "epoch" if "max_epochs" in cfg.train_cfg else "iter"
-    return path if meta[unit] >= cfg.train_cfg[f"max_{unit}s"] else None
+    finished = meta[unit] >= cfg.train_cfg[f"max_{unit}s"]
+    cfg.load_from, cfg.resume = path, not finished
+    return finished
 
 
 def build_runner(cfg: Config) -> Runner:

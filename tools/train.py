@@ -6,11 +6,10 @@ from mmsmlp.launch import (
     UsageError,
     base_parser,
     build_runner,
-    check_checkpoint,
     check_data,
-    finished_checkpoint,
     load_config,
     report,
+    resume_from,
     run,
 )
 
@@ -43,20 +42,16 @@ def main() -> None:
         cfg.auto_scale_lr.enable = True
         # mmengine compares it with GPUs × images, and the optimizer steps once in so many of these.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get("accumulative_counts", 1)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
-        if cfg.load_from:
-            check_checkpoint(cfg.load_from)
+    finished = bool(args.resume) and resume_from(cfg, args.resume)
     check_data(cfg, "train", "val")
 
-    if args.resume and (finished := finished_checkpoint(cfg)):
-        print(f"{finished} has finished training: evaluating it. Another --work-dir trains anew.")
-        cfg.resume, cfg.load_from = False, finished
-        runner = build_runner(cfg)
+    runner = build_runner(cfg)
+    if finished:
+        print(
+            f"{cfg.load_from} has finished training: evaluating it. Another --work-dir trains anew."
+        )
         runner.val()
     else:
-        runner = build_runner(cfg)
         runner.train()
     report(runner, "val")
 

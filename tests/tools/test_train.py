@@ -200,6 +200,26 @@ def test_resume_goes_on_and_a_finished_run_is_only_evaluated(
     assert (work_dir / "iter_4.pth").stat().st_mtime_ns == state
 
 
+def test_with_nothing_to_resume_from_the_weights_of_the_config_are_loaded(
+    train: Callable, tmp_path: Path
+) -> None:
+    pytest.importorskip("mmseg")
+    config = write_config(tmp_path, "segmentation")
+    short = ("train_cfg.max_iters=1", "train_cfg.val_interval=100")
+    train(config, "--mini", "--work-dir", tmp_path / "first", "--cfg-options", *short)
+    weights = tmp_path / "first" / "iter_1.pth"
+    train(
+        *(config, "--mini", "--work-dir", tmp_path / "second", "--resume", "--cfg-options"),
+        *(*short, f"load_from={weights}", "optim_wrapper.optimizer.lr=0", "randomness.seed=1"),
+    )
+    before, after = (
+        torch.load(path, weights_only=False)["state_dict"]
+        for path in (weights, tmp_path / "second" / "iter_1.pth")
+    )
+    name = "backbone.stages.0.blocks.0.mlp.fc1.weight"
+    assert torch.equal(before[name], after[name])
+
+
 # What --mini may change in a model, by the last part of its name, and what it becomes.
 NUM_CLASSES = {"mmdet": 5, "mmseg": 6, "mmpretrain": 5}
 COUNTS = {
