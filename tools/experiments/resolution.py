@@ -150,8 +150,8 @@ def tables(figures: dict) -> list[str]:
 
 def figure(figures: dict, path: Path) -> None:
     """Top-1 over the side of square images, for both trainings."""
-    fig, axes = plt.subplots(1, 2, figsize=(9, 4.6), sharey=True, layout="constrained")
-    for ax, (pretraining, name) in zip(axes, PRETRAINED_AT.items(), strict=True):
+    fig, axes = plt.subplots(1, 2, figsize=(9, 5.4), sharey=True, layout="constrained")
+    for ax, (pretraining, trained_at) in zip(axes, PRETRAINED_AT.items(), strict=True):
         rows = curves(figures, pretraining)
         lines = [(":", "0.5"), *product(("--", "-"), COLOURS[: len(TESTED[pretraining])])]
         for (name, row), (line, colour) in zip(rows.items(), lines, strict=True):
@@ -164,10 +164,10 @@ def figure(figures: dict, path: Path) -> None:
                 marker=".",
                 label=name.replace("`", ""),
             )
-        ax.set_title(f"trained at {name}")
+        ax.set_title(f"trained at {trained_at}")
         ax.set_xlabel("side of the image (pixels)")
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("CIFAR-10 top-1 (%)")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     fig.savefig(path, dpi=150)
     plt.close(fig)
