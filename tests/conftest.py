@@ -48,7 +48,7 @@ def half(request: pytest.FixtureRequest) -> torch.dtype:
     try:
         with torch.autocast("cpu", request.param):
             return request.param
-    except RuntimeError as error:  # float16 before torch 2.4
+    except RuntimeError as error:  # torch 2.1 knows bfloat16 only
         pytest.skip(str(error))
 
 

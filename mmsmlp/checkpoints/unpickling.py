@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from mmengine.utils import digit_version
-from torch._weights_only_unpickler import _get_allowed_globals
 
 
 class _Inert:
@@ -53,6 +52,9 @@ class _TensorUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> Any:
+        # Private: imported where an older torch needs it, lest a newer one without it breaks.
+        from torch._weights_only_unpickler import _get_allowed_globals
+
         path = f"{module}.{name}"
         if path in BYSTANDERS:
             return _Inert

@@ -1,16 +1,12 @@
 """A segmentor with an MLP head for the three last levels, on CamVid."""
 
-_base_ = "camvid.py"
+_base_ = ["../../_base_/segmentor.py", "camvid.py"]
 
 model = dict(
-    type="EncoderDecoder",
     data_preprocessor=dict(
-        type="SegDataPreProcessor",
         mean=[125.3, 123.0, 113.9],
         std=[63.0, 62.1, 66.7],
-        bgr_to_rgb=True,
         size=_base_.crop_size,
-        pad_val=0,
         seg_pad_val=_base_.void,
     ),
     backbone=dict(out_indices=(1, 2, 3)),
@@ -25,6 +21,4 @@ model = dict(
         align_corners=False,
         loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
 )
