@@ -17,9 +17,9 @@ from .jobs import Job
 from .training import last_metric, spread, train_job
 
 SEEDS = (0, 1, 2)
-# How the classifiers were trained, with the epochs of their configs.
-PRETRAININGS = {"native": 5, "multi": 4}
-CONFIGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
+# How the classifiers were trained: the config of each.
+PRETRAININGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
+EPOCHS = 5
 PRETRAINED_AT = {"native": "32x32", "multi": "24x24 to 64x64"}
 TUNED_SIZE = 64
 DEFAULT_MODE = "resample"
@@ -34,14 +34,14 @@ COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
 def checkpoint(root: Path, pretraining: str, seed: int) -> Path:
-    return root / f"pretrain/{pretraining}/{seed}/epoch_{PRETRAININGS[pretraining]}.pth"
+    return root / f"pretrain/{pretraining}/{seed}/epoch_{EPOCHS}.pth"
 
 
 def jobs(root: Path) -> Iterator[Job]:
     """Classifiers, their accuracy at other sizes, and what trains on from them."""
-    for seed, (pretraining, config) in product(SEEDS, CONFIGS.items()):
+    for seed, (pretraining, config) in product(SEEDS, PRETRAININGS.items()):
         yield train_job(f"pretrain/{pretraining}/{seed}", config, root, randomness__seed=seed)
-    for seed, (pretraining, config) in product(SEEDS, CONFIGS.items()):
+    for seed, (pretraining, config) in product(SEEDS, PRETRAININGS.items()):
         out = f"sizes/{pretraining}/{seed}"
         yield Job(
             out,
