@@ -213,10 +213,7 @@ def report(runner: Runner, stage: str) -> None:
             console.print(f"{name + ':':<12} {path}")
 
 
-def run(
-    main: Callable[[], None],
-    interrupted: str = "the same command with --resume goes on from the last checkpoint",
-) -> None:
+def run(main: Callable[[], None], interrupted: str = "nothing was written") -> None:
     """Run a tool, ending in one line where the user is to act.
 
     Args:

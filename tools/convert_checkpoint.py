@@ -114,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="nothing was written")
+    run(main)

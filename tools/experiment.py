@@ -28,8 +28,9 @@ def main() -> None:
     root = Path(args.work_dir or f"work_dirs/{args.name}")
     jobs = list(experiment.jobs(root))
     if args.list:
-        for job in jobs:
-            print("done   " if is_done(job, root) else "to do  ", job.name)
+        lines = (f"{'done' if is_done(job, root) else 'to do':7} {job.name}" for job in jobs)
+        # In one piece, so that no pipe breaks where only its beginning is read.
+        print("\n".join(lines))
         return
     for path in DATA:
         if not Path(path).is_dir():
@@ -42,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, interrupted="the same command goes on where it stopped")

@@ -119,4 +119,4 @@ def _text(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="nothing was written")
+    run(main)
