@@ -6,6 +6,7 @@ from pathlib import Path
 from experiments import resolution, transfer
 from experiments.jobs import JobFailed, is_done, run_jobs
 from experiments.reporting import report
+from rich.console import Console
 
 from mmsmlp.launch import UsageError, run
 
@@ -28,9 +29,11 @@ def main() -> None:
     root = Path(args.work_dir or f"work_dirs/{args.name}")
     jobs = list(experiment.jobs(root))
     if args.list:
-        lines = (f"{'done' if is_done(job, root) else 'to do':7} {job.name}" for job in jobs)
-        # In one piece, so that no pipe breaks where only its beginning is read.
-        print("\n".join(lines))
+        # Unlike print, at ease with a reader that has seen enough, such as head.
+        console = Console(highlight=False)
+        for job in jobs:
+            state = "done" if is_done(job, root) else "to do"
+            console.print(f"{state:7} {job.name}", soft_wrap=True)
         return
     for path in DATA:
         if not Path(path).is_dir():
