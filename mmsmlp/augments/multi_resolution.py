@@ -20,7 +20,7 @@ class MultiResolution:
     equal, and each its own with ``randomness=dict(diff_rank_seed=True)``.
 
     Args:
-        sizes: Sides in pixels to draw from, all as likely.
+        sizes: Sides in pixels to draw from. One that is given twice is drawn twice as often.
         square: Whether one draw is for both sides; else height and width are drawn independently.
         augments: What mixes the resized batch, as :class:`mmpretrain.models.RandomBatchAugment`
             takes it: one config or several to choose from; nothing if not given.

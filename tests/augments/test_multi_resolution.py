@@ -38,6 +38,13 @@ def test_draws_every_size_and_both_sides_alike() -> None:
     assert shapes == {(8, 8), (16, 16), (24, 24), (32, 32)}
 
 
+def test_a_size_given_three_times_is_drawn_three_times_as_often() -> None:
+    np.random.seed(0)
+    augment = MultiResolution([4, 8, 8, 8])
+    draws = [augment(*batch(count=1))[0].shape[-1] for _ in range(400)]
+    assert 270 < draws.count(8) < 330
+
+
 def test_draws_height_and_width_independently() -> None:
     augment = MultiResolution([8, 16], square=False)
     shapes = {tuple(augment(*batch())[0].shape[2:]) for _ in range(100)}
