@@ -56,14 +56,17 @@ def test_jobs_need_what_makes_their_checkpoints(experiment: ModuleType, tmp_path
 
 def test_what_is_told_to_a_training_arrives(tmp_path: Path) -> None:
     configs = trainings(resolution, tmp_path)
-    tuned = configs["tune/window/64/2"]
+    tuned = configs["tune/window/64x64/2"]
     assert tuned.model.backbone.axial_mode == "window"
     assert tuned.randomness.seed == 2
     for split in ("train", "val", "test"):
         (resize,) = (
             step for step in tuned[f"{split}_dataloader"].dataset.pipeline if step.type == "Resize"
         )
-        assert resize.scale == 64
+        assert resize.scale == (64, 64)
+    # mmcv gives the width first.
+    wide = configs["tune/relative/32x64/0"].train_dataloader.dataset.pipeline[3]
+    assert wide == dict(type="Resize", scale=(64, 32), backend="pillow")
     dense = configs["camvid/relative/pretrained/1"]
     assert dense.model.backbone.axial_mode == "relative"
     assert dense.model.backbone.init_cfg.type == "Pretrained"
@@ -121,11 +124,12 @@ def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
             out = tmp_path / f"sizes/{pretraining}/{seed}/top1.json"
             out.parent.mkdir(parents=True)
             out.write_text(json.dumps(top1s))
-        folder = tmp_path / f"tune_epoch/resample/64/{seed}"
+        folder = tmp_path / f"tune_epoch/resample/64x64/{seed}"
         write_metric(folder, **{"accuracy/top1": 70.5 + seed})
         for mode in resolution.AXIAL_MODES:
-            folder = tmp_path / f"tune/{mode}/64/{seed}"
-            write_metric(folder, **{"accuracy/top1": float(65 + seed)})
+            for size in sizes.SIZES if seed == 0 else [(64, 64)]:
+                folder = tmp_path / f"tune/{mode}/{size[0]}x{size[1]}/{seed}"
+                write_metric(folder, **{"accuracy/top1": float(size[0] + seed)})
             for start in resolution.STARTS:
                 metric = len(start) + seed / 10
                 write_metric(tmp_path / f"camvid/{mode}/{start}/{seed}", mIoU=metric)
@@ -139,8 +143,9 @@ def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
     assert "| 24x24 to 64x64 | `window`" not in text
     stretched = "`resample`, convolutions stretched, norms re-estimated"
     assert f"| 32x32 | {stretched} | 71.0 | 55.0 | 40.0 |" in text
-    assert "| `resample`, 130 iterations | 66.0 ± 1.0 |" in text
-    assert "| `resample`, an epoch | 71.5 ± 1.0 |" in text
+    tuned = "24.0 | 32.0 | 40.0 | 48.0 | 65.0 ± 1.0 | 96.0 | 32.0 | 64.0"
+    assert f"| `resample`, 130 iterations | {tuned} |" in text
+    assert "| `resample`, an epoch |  |  |  |  | 71.5 ± 1.0 |  |  |  |" in text
     assert "| `resample` | 10.1 ± 0.1 | 7.1 ± 0.1 |" in text
     assert (tmp_path / "docs/images/resolution.png").stat().st_size > 10_000
 

@@ -14,6 +14,7 @@ from documents import markdown_table
 from mmsmlp.layers import AXIAL_MODES
 
 from .jobs import Job
+from .sizes import SIZES, label
 from .training import last_metric, spread, train_job
 
 SEEDS = (0, 1, 2)
@@ -21,7 +22,8 @@ SEEDS = (0, 1, 2)
 PRETRAININGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}
 EPOCHS = 5
 PRETRAINED_AT = {"native": "32x32", "multi": "24x24 to 64x64"}
-TUNED_SIZE = 64
+# Trained on there for longer, and with all seeds; at the other sizes with one.
+TUNED_SIZE = (64, 64)
 DEFAULT_MODE = "resample"
 STARTS = ("pretrained", "scratch")
 # What `sizes.py` measures, and what it is called.
@@ -54,27 +56,39 @@ def jobs(root: Path) -> Iterator[Job]:
             ),
             needs=(f"pretrain/{pretraining}/{seed}",),
         )
-    for seed, mode in product(SEEDS, AXIAL_MODES):
-        yield _tune_job(root, "tune", mode, seed)
+    for size in SIZES:
+        for seed, mode in product(tuning_seeds(size), AXIAL_MODES):
+            yield _tune_job(root, "tune", mode, size, seed)
     for start, seed, mode in product(STARTS, SEEDS, AXIAL_MODES):
         yield _dense_job(root, mode, start, seed)
     for seed in SEEDS:
-        yield _tune_job(root, "tune_epoch", DEFAULT_MODE, seed)
+        yield _tune_job(root, "tune_epoch", DEFAULT_MODE, TUNED_SIZE, seed)
 
 
-def _tune_job(root: Path, kind: str, mode: str, seed: int) -> Job:
+def tuning_seeds(size: tuple[int, int]) -> tuple[int, ...]:
+    return SEEDS if size == TUNED_SIZE else SEEDS[:1]
+
+
+def _tune_job(root: Path, kind: str, mode: str, size: tuple[int, int], seed: int) -> Job:
     resize = "dataloader__dataset__pipeline"
+    height, width = size
+    scale = f"({width},{height})"
     return train_job(
-        f"{kind}/{mode}/{TUNED_SIZE}/{seed}",
+        tuning(kind, mode, size, seed),
         f"cifar10_smlpnet_{kind}",
         root,
         needs=(f"pretrain/native/{seed}",),
         randomness__seed=seed,
         load_from=checkpoint(root, "native", seed),
         model__backbone__axial_mode=mode,
-        **{f"train_{resize}__3__scale": TUNED_SIZE},
-        **{f"{split}_{resize}__1__scale": TUNED_SIZE for split in ("val", "test")},
+        **{f"train_{resize}__3__scale": scale},
+        **{f"{split}_{resize}__1__scale": scale for split in ("val", "test")},
     )
+
+
+def tuning(kind: str, mode: str, size: tuple[int, int], seed: int) -> str:
+    """Folder of a network that is trained on at another size."""
+    return f"{kind}/{mode}/{label(size)}/{seed}"
 
 
 def _dense_job(root: Path, mode: str, start: str, seed: int) -> Job:
@@ -101,13 +115,16 @@ def results(root: Path) -> dict:
         for pretraining in PRETRAININGS
     }
     tuned = {
-        f"`{mode}`, {length}": [
-            last_metric(root / f"{kind}/{mode}/{TUNED_SIZE}/{seed}", "accuracy/top1")
-            for seed in SEEDS
-        ]
-        for kind, mode, length in (
-            *(("tune", mode, "130 iterations") for mode in AXIAL_MODES),
-            ("tune_epoch", DEFAULT_MODE, "an epoch"),
+        f"`{mode}`, {length}": {
+            label(size): [
+                last_metric(root / tuning(kind, mode, size, seed), "accuracy/top1")
+                for seed in tuning_seeds(size)
+            ]
+            for size in sizes_tuned
+        }
+        for kind, mode, length, sizes_tuned in (
+            *(("tune", mode, "130 iterations", SIZES) for mode in AXIAL_MODES),
+            ("tune_epoch", DEFAULT_MODE, "an epoch", [TUNED_SIZE]),
         )
     }
     camvid = {
@@ -140,8 +157,10 @@ def tables(figures: dict) -> list[str]:
     for pretraining, name in PRETRAINED_AT.items():
         for title, row in curves(figures, pretraining).items():
             sizes.append([name, title, *(f"{top1:.1f}" for top1 in row.values())])
-    tuned = [["trained on", f"top-1 at {TUNED_SIZE}x{TUNED_SIZE}"]]
-    tuned += [[name, spread(values)] for name, values in figures["tuned"].items()]
+    tuned = [["top-1 at", *map(label, SIZES)]]
+    for name, row in figures["tuned"].items():
+        cells = (row.get(label(size)) for size in SIZES)
+        tuned.append([name, *(spread(values) if values else "" for values in cells)])
     camvid = [["CamVid mIoU", "pretrained", "from scratch"]]
     for mode, row in figures["camvid"].items():
         camvid.append([f"`{mode}`", *(spread(row[start]) for start in STARTS)])

@@ -30,6 +30,11 @@ SIZES = [(24, 24), NATIVE, (40, 40), (48, 48), (64, 64), (96, 96), (32, 64), (64
 NUM_TEST, NUM_CALIBRATION, BATCH = 2500, 1000, 250
 
 
+def label(size: tuple[int, int]) -> str:
+    """Height and width, as the tables have them."""
+    return f"{size[0]}x{size[1]}"
+
+
 def images(dataset: dict[str, Any], preprocessor: nn.Module, number: int) -> tuple[Tensor, Tensor]:
     """Some images ``(N, 3, 32, 32)`` of a data set, the same each time, and their labels."""
     dataset = DATASETS.build(dataset)
@@ -97,10 +102,9 @@ def main() -> None:
     train = cfg.train_dataloader.dataset
     unlabelled, _ = images(train, model.data_preprocessor, NUM_CALIBRATION)
 
-    found: dict[str, Any] = {key: {} for key in (*args.networks, "back")}
+    found: dict[str, Any] = {name: {} for name in (*args.networks, "back")}
     for size in SIZES:
-        key = f"{size[0]}x{size[1]}"
-        found["back"][key] = top1(model, x, labels, size, NATIVE)
+        found["back"][label(size)] = top1(model, x, labels, size, NATIVE)
         for mode in args.networks:
             other = copy.deepcopy(model)
             if mode == "stretched":
@@ -109,7 +113,7 @@ def main() -> None:
                 other.backbone.axial_mode = mode
             before = top1(other, x, labels, size)
             calibrate_norms(other.backbone, (resized(y, size) for y in unlabelled.split(BATCH)))
-            found[mode][key] = [before, top1(other, x, labels, size)]
+            found[mode][label(size)] = [before, top1(other, x, labels, size)]
     Path(args.out).write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -50,5 +50,5 @@ def last_metric(folder: Path, metric: str) -> float:
 
 
 def spread(values: list[float]) -> str:
-    """Mean and standard deviation over runs."""
-    return f"{mean(values):.1f} ± {stdev(values):.1f}"
+    """Mean and standard deviation over runs; of one, what it has."""
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
