@@ -30,8 +30,12 @@ pretrain: env ## Pretrain sMLPNet-T on the mini data set, then train Mask R-CNN 
 	$(VENV_PYTHON) tools/train.py configs/upernet_smlpnet_t.py --mini --resume \
 		--work-dir work_dirs/upernet_smlpnet_t_mini_pretrained --cfg-options $(PRETRAINED)
 
+# Side by side with a thread each; a file stays together, for its fixtures are made once.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+test test-upstream: export OMP_NUM_THREADS = 1
+
 test: env ## Run all tests
-	$(VENV_PYTHON) -m pytest
+	$(VENV_PYTHON) $(PYTEST)
 
 # OpenMMLab's own releases want torch 2.1, which wants Python 3.10.
 UPSTREAM_PYTHON ?= python3.10
@@ -41,7 +45,7 @@ UPSTREAM_PINS := requirements/upstream-constraints.txt
 UPSTREAM_FILES := $(foreach name,runtime dev upstream,requirements/$(name).txt)
 
 test-upstream: $(UPSTREAM)/ready ## Run all tests with OpenMMLab's own releases, in .venv-upstream
-	$(UPSTREAM)/bin/python -m pytest
+	$(UPSTREAM)/bin/python $(PYTEST)
 
 $(UPSTREAM)/ready: $(UPSTREAM_PINS) $(UPSTREAM_FILES) pyproject.toml setup.py
 	@$(UPSTREAM_PYTHON) -c '' || { echo "Python 3.10 is missing; name one:" \
