@@ -1,6 +1,6 @@
 """A schedule of minutes: warm-up and cosine, evaluation at the end."""
 
-max_iters = 380
+max_iters = 400
 train_cfg = dict(
     _delete_=True, type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters
 )
