@@ -60,7 +60,7 @@ class SparseMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), for any H and W."""
         branches = [(self.row, self.column)] if self.sequential else [(self.row,), (self.column,)]
-        maps = [self._branch(k, axials, x) for k, axials in enumerate(branches, self.identity)]
+        maps = [self._branch(k, axials, x) for k, axials in enumerate(branches, int(self.identity))]
         if self.identity:
             maps.append(self.fuse.map(0, x))
         # In place: the first branch is a tensor of its own, and no gradient needs its values.
