@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, log2
+from fractions import Fraction
+from math import log2
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -13,22 +14,23 @@ from mmsmlp.layers import LayerNorm2d
 from mmsmlp.registry import MODELS
 
 
-def rescale(x: Tensor, scale: float) -> Tensor:
+def rescale(x: Tensor, scale: Fraction) -> Tensor:
     """Bilinear resize by a factor that holds exactly, whatever the size.
 
     Tokens stay where they are in the image; a resize to the nearest whole size would stretch them.
 
     Args:
         x: ``(N, C, H, W)``.
-        scale: The factor, at least a half.
+        scale: The factor, at least a half; as a float, 28 / 25 times 25 would be above 28.
 
     Returns:
         ``(N, C, ⌈scale·H⌉, ⌈scale·W⌉)``.
     """
-    height, width = (ceil(scale * length) for length in x.shape[-2:])
+    up, down = scale.as_integer_ratio()
+    height, width = (-(-length * up // down) for length in x.shape[-2:])
     # The resize rounds sizes down: two more tokens let it reach the last one.
     x = F.pad(x, (0, 2, 0, 2), mode="replicate")
-    return F.interpolate(x, scale_factor=scale, mode="bilinear")[..., :height, :width]
+    return F.interpolate(x, scale_factor=up / down, mode="bilinear")[..., :height, :width]
 
 
 class Level(nn.Module):
@@ -40,10 +42,10 @@ class Level(nn.Module):
         scale: Its size by that of the map it is made from.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, scale: float) -> None:
+    def __init__(self, in_channels: int, out_channels: int, scale: Fraction) -> None:
         super().__init__()
         doublings = round(log2(scale))
-        self.scale = scale / 2**doublings
+        self.scale = scale / Fraction(2) ** doublings
         layers: list[nn.Module] = []
         for i in range(doublings):
             if i > 0:
@@ -131,7 +133,7 @@ class SimpleFeaturePyramid(BaseModule):
         self.num_outs = num_outs
         self.sources = sources
         self.levels = nn.ModuleList(
-            Level(in_channels[i], out_channels, in_strides[i] / stride)
+            Level(in_channels[i], out_channels, Fraction(in_strides[i], stride))
             for i, stride in zip(sources, out_strides, strict=True)
         )
 

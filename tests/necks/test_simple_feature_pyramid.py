@@ -1,5 +1,6 @@
 """The simple feature pyramid: sizes, places and what each level is made from."""
 
+from fractions import Fraction
 from importlib import import_module
 from math import ceil
 
@@ -49,12 +50,20 @@ def test_rescaling_keeps_tokens_in_their_places(stride: int, target: int, length
     """A map of the pixel that a token is centred on stays one, but at the very border."""
     centres = (torch.arange(length) + 0.5) * stride
     x = centres.expand(1, 1, 4, length).contiguous()
-    y = rescale(x, stride / target)[0, 0, 0]
+    y = rescale(x, Fraction(stride, target))[0, 0, 0]
     assert len(y) == ceil(length * stride / target)
     expected = (torch.arange(len(y)) + 0.5) * target
     inside = (expected >= centres[0]) & (expected <= centres[-1])
     assert inside.any()
     torch.testing.assert_close(y[inside], expected[inside])
+
+
+@pytest.mark.parametrize("stride", [28, 14, 56])
+def test_ratios_that_floats_round_give_no_token_too_many(stride: int) -> None:
+    """As floats, 28 / 25 * 25 is above 28."""
+    neck = SimpleFeaturePyramid([8], [stride], out_channels=6, out_strides=[25])
+    (y,) = neck([torch.randn(1, 8, 25, 50)])
+    assert y.shape[2:] == (stride, 2 * stride)
 
 
 def test_levels_follow_the_layers_of_the_paper() -> None:
