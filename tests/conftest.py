@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.utils import ManagerMixin
 
+from mmsmlp.layers.linear_maps import convolutions_are_faster
 from mmsmlp.mini import ensure_mini
 
 # The reference that the authors' implementation of sMLPNet gave, and the network it is of.
@@ -40,6 +41,23 @@ def own_global_instances() -> Iterator[None]:
 def compiler() -> None:
     """Skips a test that compiles or exports a network where torch cannot."""
     pytest.importorskip("torch", minversion="2.2", reason="torch 2.1 cannot")
+
+
+@pytest.fixture
+def convolutions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Linear maps are computed as convolutions, whatever the machine and however small."""
+    linear = "mmsmlp.layers.linear_maps"
+    monkeypatch.setattr(f"{linear}.SMALL_PRODUCT", 1)
+    monkeypatch.setattr(f"{linear}._made_by_intel", lambda: False)
+    for function, value in {
+        "get_num_threads": 2,
+        "backends.cpu.get_cpu_capability": "AVX512",
+        "backends.mkl.is_available": True,
+    }.items():
+        monkeypatch.setattr(f"torch.{function}", lambda value=value: value)
+    convolutions_are_faster.cache_clear()
+    yield
+    convolutions_are_faster.cache_clear()
 
 
 @pytest.fixture(params=[torch.bfloat16, torch.float16], ids=str)

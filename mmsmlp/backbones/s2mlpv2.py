@@ -21,10 +21,16 @@ from mmsmlp.layers import (
     ChannelMLP,
     Direction,
     LayerNorm2d,
+    Linear,
     Mean,
     PatchEmbed,
     SplitAttention,
-    spatial_shift,
+    add,
+    add_branch_,
+    is_lean,
+    is_observed,
+    shifted_sum,
+    sum_of_shifted_means,
 )
 from mmsmlp.registry import MODELS
 
@@ -45,15 +51,18 @@ class S2Component(nn.Module):
     ) -> None:
         super().__init__()
         self.shifts = shifts
-        self.fc1 = nn.Linear(channels, len(shifts) * channels)
+        self.fc1 = Linear(channels, len(shifts) * channels)
         self.fusion = fusion
-        self.fc2 = nn.Linear(channels, channels)
+        self.fc2 = Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
-        maps = self.fc1(x).permute(0, 3, 1, 2).chunk(len(self.shifts), dim=1)
-        maps = [spatial_shift(x, shift) for x, shift in zip(maps, self.shifts, strict=True)]
-        return self.fc2(self.fusion(maps).permute(0, 2, 3, 1))
+        maps = self.fc1(x)
+        # A hook on the linear map shall see the maps, and not their means as well.
+        source = (maps, nn.Identity()) if is_observed(self.fc1) else (x, self.fc1)
+        weights = self.fusion(sum_of_shifted_means(*source, self.shifts))
+        y = shifted_sum(maps.permute(0, 3, 1, 2), weights, self.shifts)
+        return self.fc2(y.permute(0, 2, 3, 1))
 
 
 class S2MLPv2Block(nn.Module):
@@ -85,9 +94,15 @@ class S2MLPv2Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
         x = x.permute(0, 2, 3, 1).contiguous()
-        x = x + self.drop_path(self.s2(self.norm1(x)))
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x.permute(0, 3, 1, 2)
+        lean = is_lean(self)
+        x = add(x, self.drop_path(self.s2(self.norm1(x))), lean)
+        if lean:
+            return add_branch_(x.permute(0, 3, 1, 2), self.channel_mixing)
+        return (x + self.drop_path(self.channel_mixing(x))).permute(0, 3, 1, 2)
+
+    def channel_mixing(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C), each token by itself."""
+        return self.mlp(self.norm2(x))
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -194,7 +209,7 @@ class S2MLPv2(PyramidBackbone):
             fuse = (
                 SplitAttention(channels, len(shifts), num_tokens[stage])
                 if fusion == "split_attention"
-                else Mean()
+                else Mean(len(shifts))
             )
             return S2MLPv2Block(channels, fuse, shifts, arch["mlp_ratio"], drop_path)
 
@@ -210,5 +225,5 @@ class S2MLPv2(PyramidBackbone):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             with_cp=with_cp,
-            init_cfg=init_cfg or list(INIT),
+            init_cfg=list(INIT) if init_cfg is None else init_cfg,
         )

@@ -15,7 +15,17 @@ from mmcv.cnn.bricks import DropPath
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmsmlp.layers import AXIAL_MODES, AxialMixing, ChannelMLP, SparseMLP
+from mmsmlp.layers import (
+    AXIAL_MODES,
+    GELU,
+    AxialMixing,
+    ChannelMLP,
+    SparseMLP,
+    add,
+    add_branch_,
+    conv_norm,
+    is_lean,
+)
 from mmsmlp.registry import MODELS
 
 from .pyramid import PyramidBackbone, native_grids, resolve_arch
@@ -55,28 +65,33 @@ class SMLPBlock(nn.Module):
             self.smlp = SparseMLP(channels, grid, **smlp_cfg)
         self.norm3 = nn.LayerNorm(channels)
         self.mlp = ChannelMLP(channels, mlp_ratio)
-        self.act = nn.GELU()
+        self.act = GELU()
         self.drop_path = DropPath(drop_path)
 
-    def token_mixing(self, x: Tensor) -> Tensor:
+    def token_mixing(self, x: Tensor, lean: bool) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W): a local depthwise convolution, then the global sMLP."""
-        if self.dwconv is not None:
-            x = self.dwconv(self.act(self.norm1(x)))
-        if self.smlp is not None:
-            x = self.smlp(self.act(self.norm2(x)))
-        return x
+        if self.dwconv is None:
+            return self.smlp(self.act(self.norm2(x), inplace=lean))
+        x = self.act(self.norm1(x), inplace=lean)
+        if self.smlp is None:
+            return self.dwconv(x)
+        x = conv_norm(x, self.dwconv, self.norm2, lean)
+        return self.smlp(self.act(x, inplace=lean))
 
     def channel_mixing(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W), each token by itself."""
-        x = x.permute(0, 2, 3, 1)
-        return self.mlp(self.norm3(x)).permute(0, 3, 1, 2)
+        """(..., C) -> (..., C), each token by itself."""
+        return self.mlp(self.norm3(x))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
+        """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
         # As layer norm and channel MLP want it; all else is as fast with it or faster.
         x = x.contiguous(memory_format=torch.channels_last)
-        x = x + self.drop_path(self.token_mixing(x))
-        return x + self.drop_path(self.channel_mixing(x))
+        lean = is_lean(self)
+        x = add(x, self.drop_path(self.token_mixing(x, lean)), lean)
+        if lean:
+            return add_branch_(x, self.channel_mixing)
+        y = self.channel_mixing(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return x + self.drop_path(y)
 
 
 @MODELS.register_module()

@@ -1,20 +1,24 @@
 """Building blocks in plain torch."""
 
+from .activation import GELU
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
-from .axis_linear import axis_linear
 from .checkpoint import checkpoint
-from .fusion import ConcatFusion, Mean, Sum, WeightedSum
+from .fusion import ConcatFusion, Sum, WeightedSum
+from .lean import add, add_branch_, is_lean, is_observed
+from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
-from .norm import LayerNorm2d
+from .norm import LayerNorm2d, conv_norm
 from .patch_embed import PatchEmbed
 from .recording import is_recording
-from .resampling import resampling_matrix, upsample_axis
+from .resampling import resampling_matrix, upsample
 from .shift import SS1, SS2, STAY, Direction, spatial_shift
+from .shifted_sum import shift_counts, shifted_sum, sum_of_shifted_means
 from .smlp import SparseMLP
-from .split_attention import SplitAttention
+from .split_attention import Mean, SplitAttention
 
 __all__ = [
     "AXIAL_MODES",
+    "GELU",
     "SS1",
     "SS2",
     "STAY",
@@ -23,17 +27,28 @@ __all__ = [
     "ConcatFusion",
     "Direction",
     "LayerNorm2d",
+    "Linear",
     "Mean",
     "PatchEmbed",
     "SparseMLP",
     "SplitAttention",
     "Sum",
     "WeightedSum",
+    "add",
+    "add_branch_",
     "axis_linear",
     "checkpoint",
+    "conv_norm",
+    "is_channels_last",
+    "is_lean",
+    "is_observed",
     "is_recording",
+    "linear",
     "resampling_matrix",
     "resize_axial_map",
+    "shift_counts",
+    "shifted_sum",
     "spatial_shift",
-    "upsample_axis",
+    "sum_of_shifted_means",
+    "upsample",
 ]

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .axis_linear import axis_linear
-from .resampling import cached_resampling_matrix, resampling_matrix, upsample_axis
+from .linear_maps import axis_linear
+from .resampling import cached_resampling_matrix, resampling_matrix, upsample
 
 AXIAL_MODES = ("resample", "window", "relative")
 
@@ -94,7 +94,7 @@ class AxialMixing(nn.Module):
         Returns:
             ``(N, C, H, W)``.
         """
-        return upsample_axis(self.mix(x), self.dim, x.shape[self.dim])
+        return upsample(self.mix(x), x.shape[2:])
 
     def mix(self, x: Tensor) -> Tensor:
         """Mix tokens, and leave going up to the length of ``x`` to whoever calls.
@@ -107,7 +107,7 @@ class AxialMixing(nn.Module):
 
         Returns:
             The mixed map, of the native length where that is the shorter one and the mode is
-            ``'resample'``; :func:`~mmsmlp.layers.upsample_axis` brings it back.
+            ``'resample'``; :func:`~mmsmlp.layers.upsample` brings it back.
         """
         length = x.shape[self.dim]
         if length == self.length:

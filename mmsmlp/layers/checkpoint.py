@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint as torch_checkpoint
 
+from .recording import is_recording
+
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
@@ -31,7 +33,8 @@ def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
     """``module(x)`` with its activations recomputed in the backward pass, to save memory.
 
     The second forward pass sees each batch again; torch's own function would let the batch norms
-    count it twice.
+    count it twice. In a compiled graph it does not: statistics are written once, when the graph has
+    run.
 
     Args:
         module: Any module of one tensor.
@@ -40,6 +43,8 @@ def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
     Returns:
         Its output, the same as without checkpointing.
     """
+    if is_recording():
+        return torch_checkpoint(module, x, use_reentrant=False)
     return torch_checkpoint(
         module,
         x,

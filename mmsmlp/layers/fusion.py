@@ -7,9 +7,10 @@ with whatever is linear in the tokens and treats every channel alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,8 @@ class Sum(nn.Module):
 class WeightedSum(Sum):
     """The sum of maps with a learnt weight per map and channel, at first one.
 
+    State dicts that hold the weight as (K, C, 1, 1), as it once was, load as well.
+
     Args:
         channels: Number of channels C of each map.
         num_maps: Number of maps K.
@@ -38,10 +41,18 @@ class WeightedSum(Sum):
 
     def __init__(self, channels: int, num_maps: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(num_maps, channels, 1, 1))
+        self.shape = (num_maps, channels, 1, 1)
+        # Flat, so that rules which spare what has one dimension weight decay spare it too.
+        self.weight = nn.Parameter(torch.ones(num_maps * channels))
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        weight = state_dict.get(name := prefix + "weight")
+        if weight is not None and weight.shape == self.shape:
+            state_dict = {**state_dict, name: weight.flatten()}
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def map(self, k: int, x: Tensor) -> Tensor:
-        return self.weight[k] * x
+        return self.weight.view(self.shape)[k] * x
 
 
 class ConcatFusion(Sum):
@@ -60,11 +71,3 @@ class ConcatFusion(Sum):
     def map(self, k: int, x: Tensor) -> Tensor:
         channels = x.shape[1]
         return F.conv2d(x, self.weight[:, k * channels : (k + 1) * channels])
-
-
-class Mean(nn.Module):
-    """The mean of maps."""
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """K × (N, C, H, W) -> (N, C, H, W)."""
-        return sum(maps) / len(maps)

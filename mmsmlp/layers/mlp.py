@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from .recording import is_recording
-
-TOKENS_AT_A_TIME = 4096
+from .activation import GELU
+from .lean import is_lean
+from .linear_maps import Linear
 
 
 class ChannelMLP(nn.Module):
@@ -21,18 +20,10 @@ class ChannelMLP(nn.Module):
     def __init__(self, channels: int, mlp_ratio: float) -> None:
         super().__init__()
         hidden = int(channels * mlp_ratio)
-        self.fc1 = nn.Linear(channels, hidden)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, channels)
+        self.fc1 = Linear(channels, hidden)
+        self.act = GELU()
+        self.fc2 = Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""
-        # Tokens do not meet here. A CPU is faster with as many at a time as have their hidden layer
-        # in its cache; where a backward pass is to come, that of all tokens is kept anyway.
-        if x.is_cpu and not torch.is_grad_enabled() and not is_recording():
-            parts = x.flatten(0, -2).split(TOKENS_AT_A_TIME)
-            return torch.cat([self._map(part) for part in parts]).view(x.shape)
-        return self._map(x)
-
-    def _map(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(x)))
+        return self.fc2(self.act(self.fc1(x), inplace=is_lean(self)))

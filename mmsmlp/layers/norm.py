@@ -1,8 +1,11 @@
-"""Layer norm of maps."""
+"""Norms of maps."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -18,3 +21,31 @@ class LayerNorm2d(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, lean: bool) -> Tensor:
+    """A convolution and its norm, in one pass if lean and the norm's statistics are fixed.
+
+    Args:
+        x: ``(N, C_in, H, W)``.
+        conv: The convolution.
+        norm: Any norm; only batch norms become part of the convolution.
+        lean: Whether nobody looks at what is in between, see :func:`~mmsmlp.layers.is_lean`.
+
+    Returns:
+        ``norm(conv(x))``.
+    """
+    fixed = isinstance(norm, _BatchNorm) and norm.running_var is not None and not norm.training
+    # Half precision would round the product of kernel and scale.
+    if not (lean and fixed and conv.weight.dtype in (torch.float32, torch.float64)):
+        return norm(conv(x))
+    weight, bias = fuse_conv_bn_weights(
+        conv.weight,
+        conv.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
+    return conv._conv_forward(x, weight, bias)

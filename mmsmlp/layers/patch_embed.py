@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .linear_maps import is_channels_last
+from .recording import is_recording
 
 
 class PatchEmbed(nn.Conv2d):
@@ -26,6 +30,21 @@ class PatchEmbed(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) -> (N, C_out, ⌈H/p⌉, ⌈W/p⌉)."""
-        height, width = x.shape[-2:]
-        patch_height, patch_width = self.stride
-        return super().forward(F.pad(x, (0, -width % patch_width, 0, -height % patch_height)))
+        if is_recording():
+            return super().forward(F.pad(x, self._margin(x)))
+        if any(margin := self._margin(x)):  # padding by nothing would be a copy
+            x = F.pad(x, margin)
+        weight = self.weight
+        if x.is_cpu and not is_channels_last(x):
+            # Tokens leave channels last, as blocks want them, and the image is not copied for it.
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        return self._conv_forward(x, weight, self.bias)
+
+    def _margin(self, x: Tensor) -> tuple[int, int, int, int]:
+        """What is to be added at the left, right, top and bottom."""
+        # In the form that compilers can reason about; they stumble over remainders.
+        bottom, right = (
+            (length + patch - 1) // patch * patch - length
+            for length, patch in zip(x.shape[2:], self.stride, strict=True)
+        )
+        return 0, right, 0, bottom

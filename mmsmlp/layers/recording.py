@@ -9,8 +9,9 @@ except ImportError:  # before torch 2.3
 
 
 def is_recording() -> bool:
-    """Whether operations are traced, compiled or exported instead of run.
+    """Whether operations are traced, compiled, exported or transformed instead of run.
 
-    Then Python must neither look at values nor keep tensors for later.
+    Then Python must neither look at values, nor keep tensors for later, nor write over them.
     """
-    return torch.jit.is_tracing() or is_compiling()
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None  # by torch.func
+    return torch.jit.is_tracing() or is_compiling() or transformed

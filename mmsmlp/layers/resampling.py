@@ -59,20 +59,18 @@ def cached_resampling_matrix(source: int, target: int, like: Tensor) -> Tensor:
     return build(source, target, like.dtype, like.device)
 
 
-def upsample_axis(x: Tensor, dim: int, length: int) -> Tensor:
-    """Bring an axis up to a length, as :func:`resampling_matrix` would.
+def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring a map up to a size, as :func:`resampling_matrix` would along both axes.
 
-    A value takes two neighbours only, which is less work than a row of the matrix.
+    A value takes two neighbours an axis only, which is less work than rows of matrices.
 
     Args:
         x: ``(N, C, H, W)``.
-        dim: The axis: -1 for the width, -2 for the height.
-        length: Its length to be, not below what it is.
+        size: Height and width to be, neither below what it is.
 
     Returns:
-        ``x`` with ``length`` in place of H or W; ``x`` itself where that is no change.
+        ``x`` with another H and W; ``x`` itself where that is no change.
     """
-    if x.shape[dim] == length:
+    if x.shape[2:] == size:
         return x
-    size = (x.shape[2], length) if dim == -1 else (length, x.shape[3])
     return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -42,13 +42,24 @@ def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> 
         raise ValueError(f"step must be at least 1, got {step}")
     if not directions:
         return x
-    size, remainder = divmod(x.shape[1], len(directions))
-    *groups, rest = x.split([size] * len(directions) + [remainder], dim=1)
-    moved = [
-        _move(group, down * step, right * step)
-        for group, (down, right) in zip(groups, directions, strict=True)
+    return _join(
+        [
+            _move(x[:, channels], down * step, right * step)
+            for channels, (down, right) in channel_groups(directions, x.shape[1])
+        ],
+        dim=1,
+    )
+
+
+def channel_groups(directions: Sequence[Direction], channels: int) -> list[tuple[slice, Direction]]:
+    """The groups of channels that a shift moves, each with its direction; what stays is last."""
+    # A whole number, which torch.jit.trace has for a size only if told so.
+    channels = int(channels)
+    size = channels // max(len(directions), 1)
+    groups = [
+        (slice(i * size, (i + 1) * size), direction) for i, direction in enumerate(directions)
     ]
-    return _join([*moved, rest], dim=1)
+    return [*groups, (slice(len(directions) * size, channels), (0, 0))]
 
 
 def _move(x: Tensor, down: int, right: int) -> Tensor:

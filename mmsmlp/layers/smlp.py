@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .axial import AxialMixing
 from .fusion import ConcatFusion, Sum, WeightedSum
-from .resampling import upsample_axis
+from .resampling import upsample
 
 
 class SparseMLP(nn.Module):
@@ -74,7 +74,4 @@ class SparseMLP(nn.Module):
         y = x
         for axial in axials:
             y = axial.mix(y)
-        y = self.fuse.map(k, y)
-        for axial in axials:
-            y = upsample_axis(y, axial.dim, x.shape[axial.dim])
-        return y
+        return upsample(self.fuse.map(k, y), x.shape[2:])

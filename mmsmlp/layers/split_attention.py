@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
-from operator import add
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,16 +43,30 @@ class SplitAttention(nn.Module):
         nn.init.trunc_normal_(self.weight1, std=0.02 / self.num_tokens)
         nn.init.trunc_normal_(self.weight2, std=0.02)
 
-    def logits(self, maps: Sequence[Tensor]) -> Tensor:
-        """K × (N, C, H, W) -> (N, K, C), the input of the softmax."""
-        a = self.num_tokens * sum(x.mean(dim=(2, 3)) for x in maps)
-        hidden = F.gelu(F.linear(a, self.weight1))
+    def logits(self, mean: Tensor) -> Tensor:
+        """(N, C) -> (N, K, C), the input of the softmax."""
+        hidden = F.gelu(F.linear(self.num_tokens * mean, self.weight1))
         return F.linear(hidden, self.weight2).unflatten(1, (self.num_maps, -1))
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """K × (N, C, H, W) -> (N, C, H, W)."""
-        weights = self.logits(maps).softmax(dim=1)[..., None, None].unbind(dim=1)
-        return reduce(add, (weight * x for weight, x in zip(weights, maps, strict=True)))
+    def forward(self, mean: Tensor) -> Tensor:
+        """(N, C) -> (N, K, C)."""
+        return self.logits(mean).softmax(dim=1)
 
     def extra_repr(self) -> str:
         return f"num_maps={self.num_maps}, num_tokens={self.num_tokens}"
+
+
+class Mean(nn.Module):
+    """Equal weights in place of split attention's: the mean of the maps.
+
+    Args:
+        num_maps: Number of maps K.
+    """
+
+    def __init__(self, num_maps: int) -> None:
+        super().__init__()
+        self.num_maps = num_maps
+
+    def forward(self, mean: Tensor) -> Tensor:
+        """(N, C) -> (N, K, C)."""
+        return torch.full_like(mean, 1 / self.num_maps)[:, None].expand(-1, self.num_maps, -1)

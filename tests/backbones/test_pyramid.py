@@ -90,11 +90,68 @@ def test_gradients_in_single_precision_are_those_in_double(build) -> None:
 
 
 @pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
+@pytest.mark.parametrize("size", [(97, 61), (224, 224), (1, 40)], ids=str)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last, None])
+def test_what_is_lean_is_the_plain_form(build, memory_format, size: tuple[int, int]) -> None:
+    """Inference writes over its own maps and folds norms; a hook anywhere keeps it from that."""
+    network = build().eval()
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(2, 3, *size)
+    x = (
+        torch.cat([x, x], dim=3)[..., ::2]
+        if memory_format is None
+        else (x.contiguous(memory_format=memory_format))
+    )
+    given = x.clone()
+    with torch.no_grad():
+        lean = network(x)
+        for block in (block for stage in network.stages for block in stage.blocks):
+            block.drop_path.register_forward_hook(lambda *_: None)
+        for ours, plain in zip(lean, network(x), strict=True):
+            scale = plain.abs().max().item()
+            torch.testing.assert_close(ours, plain, rtol=0, atol=1e-5 * scale)
+    assert torch.equal(x, given)
+
+
+@pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
+@pytest.mark.parametrize("size", [(97, 61), (224, 224), (1, 40)], ids=str)
+def test_linear_maps_as_convolutions_change_no_number(
+    build, size: tuple[int, int], request: pytest.FixtureRequest
+) -> None:
+    """Outputs and gradients within 1e-5 of their largest value."""
+    x = torch.randn(2, 3, *size)
+
+    def results() -> list[torch.Tensor]:
+        network = build().eval()
+        outputs = network(x)
+        loss = sum(y.sin().sum() for y in outputs)
+        return [*outputs, *torch.autograd.grad(loss, network.parameters())]
+
+    plain = results()
+    request.getfixturevalue("convolutions")
+    for fast, slow in zip(results(), plain, strict=True):
+        scale = slow.abs().max().item()
+        torch.testing.assert_close(fast, slow, rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_outputs_are_contiguous(build, memory_format: torch.memory_format) -> None:
     """Else RoIAlign of mmcv silently computes something else."""
     image = torch.randn(2, 3, 97, 61).contiguous(memory_format=memory_format)
     assert all(y.is_contiguous() for y in build()(image))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("build", [*SMALL, *SHAPES], indirect=True)
+def test_traced_as_tools_that_count_flops_do(build) -> None:
+    network, x = build().eval(), torch.randn(2, 3, 97, 61)
+    with torch.no_grad():
+        traced = torch.jit.trace(network, x)
+        torch.testing.assert_close(traced(x), network(x), atol=1e-5, rtol=1e-5)
 
 
 def test_a_single_image_of_one_pixel(build) -> None:

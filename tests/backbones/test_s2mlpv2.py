@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from mmsmlp.backbones import S2MLPv2
 from mmsmlp.backbones.s2mlpv2 import S2Component
-from mmsmlp.layers import SS1, SS2, STAY, SplitAttention
+from mmsmlp.layers import SS1, SS2, STAY, SplitAttention, spatial_shift
 
 GOLDEN = Path(__file__).parents[1] / "data" / "s2mlpv2_component.npz"
 MINI = dict(embed_dims=(8, 16), depths=(2, 1), patch_sizes=(7, 2), mlp_ratio=3)
@@ -50,27 +50,56 @@ def test_block_equals_its_formula() -> None:
     torch.testing.assert_close(block(x), tokens.permute(0, 3, 1, 2))
 
 
-class Recorder(torch.nn.Module):
-    """Keeps the maps that it is given."""
+class Only(torch.nn.Module):
+    """All weight for one of three maps."""
 
-    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
-        self.seen = maps
-        return maps[0]
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.weights = torch.eye(3)[number]
+
+    def forward(self, mean: torch.Tensor) -> torch.Tensor:
+        return self.weights[None, :, None].expand(len(mean), -1, mean.shape[1])
 
 
 def test_maps_are_taken_from_the_expansion_in_order() -> None:
     """With multiples of the identity, each map is a shift of a multiple of the input."""
-    component = S2Component(4, (maps := Recorder()), (SS1, SS2, STAY))
+    component = S2Component(4, torch.nn.Identity(), (SS1, SS2, STAY))
     factors = torch.tensor([1.0, 2.0, 3.0])
     with torch.no_grad():
         component.fc1.weight.copy_((factors[:, None, None] * torch.eye(4)).flatten(0, 1))
         component.fc1.bias.zero_()
+        component.fc2.weight.copy_(torch.eye(4))
+        component.fc2.bias.zero_()
     x = torch.arange(48.0).view(1, 4, 3, 4)
-    component(x.permute(0, 2, 3, 1))
+
+    def fused(number: int) -> torch.Tensor:
+        component.fusion = Only(number)
+        return component(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
     right, down = x[:, 0, :, [0, 0, 1, 2]], x[:, 0, [0, 0, 1]]
-    assert torch.equal(maps.seen[0][:, 0], right)
-    assert torch.equal(maps.seen[1][:, 0], 2 * down)
-    assert torch.equal(maps.seen[2], 3 * x)
+    assert torch.equal(fused(0)[:, 0], right)
+    assert torch.equal(fused(1)[:, 0], 2 * down)
+    assert torch.equal(fused(2), 3 * x)
+
+
+@pytest.mark.parametrize("shifts", [(SS1, SS2, STAY), (SS1, STAY)])
+def test_split_attention_sees_the_mean_of_the_shifted_maps(shifts) -> None:
+    """Also where a hook looks at the linear map that makes them; it sees the maps and no more."""
+    torch.manual_seed(0)
+    component = S2Component(8, SplitAttention(8, len(shifts), num_tokens=4), shifts)
+    x = torch.randn(2, 5, 6, 8)
+    seen, expanded = [], []
+    component.fusion.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    plain = component(x)
+    component.fc1.register_forward_hook(lambda *call: expanded.append(call[2]))
+    torch.testing.assert_close(component(x), plain)
+    (maps,) = expanded
+    parts = maps.permute(0, 3, 1, 2).chunk(len(shifts), dim=1)
+    mean = sum(
+        spatial_shift(part, shift).mean(dim=(2, 3))
+        for part, shift in zip(parts, shifts, strict=True)
+    )
+    torch.testing.assert_close(seen, [mean, mean])
 
 
 def logits(network: S2MLPv2, x: torch.Tensor) -> list[torch.Tensor]:
@@ -112,6 +141,13 @@ def test_blocks_begin_as_the_identity_and_weights_keep_the_variance() -> None:
     torch.testing.assert_close(block(x), x, rtol=0, atol=0)
     tokens = x.permute(0, 2, 3, 1)
     assert block.mlp.fc1(tokens).var().item() == pytest.approx(tokens.var().item(), rel=0.05)
+
+
+def test_an_empty_init_cfg_switches_initialisation_off() -> None:
+    network = S2MLPv2(MINI, init_cfg=[])
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.init_weights()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_native_tokens_follow_the_image_size() -> None:

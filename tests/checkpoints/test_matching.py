@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmsmlp.checkpoints import CheckpointError, match
-from mmsmlp.layers import AxialMixing
+from mmsmlp.layers import AxialMixing, WeightedSum
 
 
 class Network(nn.Module):
@@ -64,6 +64,12 @@ def test_axial_maps_of_another_length_are_resized_and_other_shapes_are_not() -> 
     assert "row.weight" in matched.tensors and "fc.weight" not in matched.tensors
     state_dict["row.weight"] = torch.zeros(6, 5)
     assert "row.weight" in match(Network(), state_dict).mismatched
+
+
+def test_weighted_sums_of_four_dimensions_are_resized_and_other_shapes_are_not() -> None:
+    fusion, weight = WeightedSum(4, 3), torch.zeros(3, 4, 1, 1)
+    assert match(fusion, {"weight": weight}).resized == {"weight": ((3, 4, 1, 1), (12,))}
+    assert "weight" in match(fusion, {"weight": weight.view(4, 3, 1, 1)}).mismatched
 
 
 @pytest.mark.parametrize("state_dict", [{}, {"layer1.weight": torch.zeros(1)}, {"fc.bias": None}])

@@ -1,29 +1,40 @@
-"""The channel MLP against its formula."""
+"""The channel MLP by its formula."""
 
 import math
 
 import torch
 
 from mmsmlp.layers import ChannelMLP
-from mmsmlp.layers.mlp import TOKENS_AT_A_TIME
 
 
-def test_values_token_by_token() -> None:
+def test_equals_its_formula() -> None:
     torch.manual_seed(0)
-    mlp = ChannelMLP(4, mlp_ratio=3).double()
-    x = torch.randn(2, 5, 4, dtype=torch.float64)
+    mlp = ChannelMLP(4, mlp_ratio=2.5).double().eval()
+    assert mlp.fc1.weight.shape == (10, 4)
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64)
     hidden = x @ mlp.fc1.weight.T + mlp.fc1.bias
     hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
-    assert hidden.shape[-1] == 12
-    torch.testing.assert_close(mlp(x), hidden @ mlp.fc2.weight.T + mlp.fc2.bias)
+    expected = hidden @ mlp.fc2.weight.T + mlp.fc2.bias
+    torch.testing.assert_close(mlp(x), expected)
+    with torch.no_grad():  # where the GELU writes over its input
+        torch.testing.assert_close(mlp(x), expected)
 
 
-def test_many_tokens_are_as_good_as_one_at_a_time() -> None:
+def test_hooks_see_the_whole_map() -> None:
     torch.manual_seed(0)
-    mlp = ChannelMLP(3, mlp_ratio=2)
-    x = torch.randn(2, 70, 71, 3)
+    mlp = ChannelMLP(4, mlp_ratio=2).eval()
+    seen = {}
+    for name, layer in mlp.named_children():
+        layer.register_forward_hook(
+            lambda _, inputs, y, name=name: seen.update({name: (inputs[0].clone(), y)})
+        )
+    x = torch.randn(2, 56, 56, 4)
     with torch.no_grad():
         y = mlp(x)
-    assert y.shape == x.shape and x[..., 0].numel() > 2 * TOKENS_AT_A_TIME
-    torch.testing.assert_close(y, mlp(x).detach())
-    torch.testing.assert_close(y[1, 69, 70], mlp(x[1, 69, 70]).detach())
+    assert [tuple(y.shape) for _, y in seen.values()] == [
+        (2, 56, 56, 8),
+        (2, 56, 56, 8),
+        (2, 56, 56, 4),
+    ]
+    assert torch.equal(seen["fc1"][1], seen["act"][0])  # the GELU has not written over it
+    assert torch.equal(seen["fc2"][1], y)

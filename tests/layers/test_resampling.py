@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmsmlp.layers import resampling_matrix, upsample_axis
+from mmsmlp.layers import resampling_matrix, upsample
 from mmsmlp.layers.resampling import cached_resampling_matrix
 
 
@@ -74,17 +74,18 @@ def test_half_precision_rounds_the_exact_matrix() -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("length", [6, 7, 11, 18, 50])
+@pytest.mark.parametrize("size", [(6, 6), (6, 7), (11, 6), (18, 50)])
 def test_going_up_is_the_product_with_the_matrix(
-    length: int, memory_format: torch.memory_format
+    size: tuple[int, int], memory_format: torch.memory_format
 ) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 3, 6, 6, dtype=torch.float64).contiguous(memory_format=memory_format)
-    matrix = resampling_matrix(6, length, torch.float64)
-    for dim, expected in ((-1, x @ matrix.T), (-2, matrix @ x)):
-        y = upsample_axis(x, dim, length)
-        torch.testing.assert_close(y, expected)
-        assert y.is_contiguous(memory_format=memory_format)
+    rows, columns = (resampling_matrix(6, length, torch.float64) for length in size)
+    expected = rows @ x @ columns.T
+    y = upsample(x, size)
+    torch.testing.assert_close(y, expected)
+    assert y.is_contiguous(memory_format=memory_format)
+    assert (y is x) is (size == (6, 6))
 
 
 def test_matrices_are_built_once_per_lengths_type_and_device() -> None:

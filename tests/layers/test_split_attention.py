@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmsmlp.layers import SplitAttention
+from mmsmlp.layers import Mean, SplitAttention, shifted_sum
+
+STAY = ((),) * 3
 
 
 def weigh(layer: SplitAttention, maps: list[Tensor], tokens: float) -> Tensor:
@@ -20,17 +22,25 @@ def weigh(layer: SplitAttention, maps: list[Tensor], tokens: float) -> Tensor:
     return torch.einsum("nkc,knchw->nchw", weights, torch.stack(maps))
 
 
+def mean(maps: list[Tensor]) -> Tensor:
+    return sum(x.mean(dim=(2, 3)) for x in maps)
+
+
 @pytest.mark.parametrize("num_maps", [2, 3])
 @pytest.mark.parametrize("size", [(3, 4), (6, 8), (1, 1), (5, 2)])
 def test_equals_its_formula(size: tuple[int, int], num_maps: int) -> None:
     torch.manual_seed(0)
     layer = SplitAttention(8, num_maps, num_tokens=12).double()
     maps = [torch.randn(2, 8, *size, dtype=torch.float64) for _ in range(num_maps)]
-    torch.testing.assert_close(layer(maps), weigh(layer, maps, tokens=12))
+    weights = layer(mean(maps))
+    assert weights.shape == (2, num_maps, 8)
+    torch.testing.assert_close(
+        shifted_sum(torch.cat(maps, dim=1), weights, STAY[:num_maps]), weigh(layer, maps, tokens=12)
+    )
     if size == (3, 4):
         a = sum(x.sum(dim=(2, 3)) for x in maps)
         torch.testing.assert_close(
-            layer.logits(maps).flatten(1),
+            layer.logits(mean(maps)).flatten(1),
             torch.nn.functional.gelu(a @ layer.weight1.T) @ layer.weight2.T,
         )
 
@@ -41,9 +51,17 @@ def test_an_enlarged_map_keeps_the_softmax_input() -> None:
     layer = SplitAttention(8, 3, num_tokens=5 * 7)
     maps = [torch.randn(2, 8, 5, 7) for _ in range(3)]
     enlarged = [x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) for x in maps]
-    torch.testing.assert_close(layer.logits(enlarged), layer.logits(maps))
+    torch.testing.assert_close(layer.logits(mean(enlarged)), layer.logits(mean(maps)))
 
 
 def test_hidden_width_is_a_quarter() -> None:
     layer = SplitAttention(64, 3, num_tokens=1)
     assert sum(p.numel() for p in layer.parameters()) == 64 * 16 + 16 * 3 * 64
+
+
+def test_equal_weights_make_the_mean() -> None:
+    torch.manual_seed(0)
+    maps = torch.randn(3, 2, 8, 5, 7)
+    weights = Mean(3)(mean(list(maps)))
+    y = shifted_sum(torch.cat(list(maps), dim=1), weights, STAY)
+    torch.testing.assert_close(y, maps.mean(dim=0))

@@ -247,6 +247,12 @@ def test_other_options_apply_on_top() -> None:
     assert bias["weight_decay"] == 0
 
 
+def test_weighted_sums_do_not_decay() -> None:
+    model = build("mmpretrain", "smlpnet", smlp_cfg=dict(fusion="weighted_sum"))
+    groups = settings(model, optim_wrapper(model))
+    assert groups["backbone.stages.1.blocks.0.smlp.fuse.weight"]["weight_decay"] == 0
+
+
 def test_a_step_moves_the_stem_less() -> None:
     """AdamW's first step is the learning rate, whatever the gradient."""
     model = build("mmpretrain", "s2mlp")

@@ -1,0 +1,51 @@
+"""Forward passes that nobody looks into may write over their own maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
+
+from .recording import is_recording
+
+# As many as have the hidden layer of a channel MLP in a CPU's cache.
+TOKENS_AT_A_TIME = 8192
+
+
+def is_lean(module: nn.Module) -> bool:
+    """Whether the maps inside of a module are its own, to be overwritten or never made.
+
+    That is so in evaluation mode, with no backward pass to come, where no graph is recorded and no
+    hook sees what goes in or out of any of its parts.
+    """
+    return not (module.training or torch.is_grad_enabled() or is_recording() or is_observed(module))
+
+
+def is_observed(module: nn.Module) -> bool:
+    """Whether a forward hook sees what goes in or out of a module or of any of its parts."""
+    return bool(_global_forward_hooks or _global_forward_pre_hooks) or any(
+        part._forward_hooks or part._forward_pre_hooks for part in module.modules()
+    )
+
+
+def add(x: Tensor, y: Tensor, lean: bool) -> Tensor:
+    """x + y, in the memory of ``y`` if lean."""
+    return y.add_(x) if lean and y.dtype == torch.result_type(x, y) else x + y
+
+
+def add_branch_(x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
+    """Add to each token what a branch makes of it, in place.
+
+    Args:
+        x: ``(N, C, H, W)``, channels last in memory.
+        branch: Any map of tokens, ``(..., C) -> (..., C)``, that treats each by itself.
+
+    Returns:
+        ``x`` itself.
+    """
+    tokens = x.permute(0, 2, 3, 1).view(-1, x.shape[1])
+    for part in tokens.split(TOKENS_AT_A_TIME) if x.is_cpu else [tokens]:
+        part += branch(part)
+    return x

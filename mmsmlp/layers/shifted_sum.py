@@ -1,0 +1,184 @@
+"""Weighted sums of shifted maps, and what their tokens are on average, without shifting a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from .recording import is_recording
+from .shift import Direction, channel_groups, spatial_shift
+
+Shift = Sequence[Direction]
+# Of a map (N, C, H, W), by rows and columns.
+Region = tuple[type(...), slice, slice]
+
+
+def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
+    r"""The weighted sum of shifted maps, :math:`\sum_k w_k \odot \mathrm{shift}_k(x_k)`.
+
+    Tokens are moved as they are added up: no shifted map is made, nor kept for the backward pass.
+
+    Args:
+        maps: ``(N, K·C, H, W)``, K maps one after the other, in either memory format.
+        weights: ``(N, K, C)``, of each map and channel.
+        shifts: Directions of each map, see :func:`~mmsmlp.layers.spatial_shift`.
+
+    Returns:
+        ``(N, C, H, W)``, in the memory format of ``maps``.
+    """
+    weights = weights.to(maps.dtype)
+    if is_recording():
+        return _sum_of_shifted(maps, weights, shifts)
+    return _ShiftedSum.apply(maps, weights, shifts)
+
+
+def sum_of_shifted_means(
+    x: Tensor, expand: Callable[[Tensor], Tensor], shifts: Sequence[Shift]
+) -> Tensor:
+    """The sum over K shifted maps of the mean over their tokens, before the maps are made.
+
+    Means and linear maps commute. So the K maps need not be read: the mean over the tokens of the
+    input, each counted as often as the shift leaves it on the map, is mapped in their place.
+
+    Args:
+        x: ``(N, H, W, C_in)``.
+        expand: A linear map of tokens that makes the K maps, ``(..., C_in) -> (..., K·C)``.
+        shifts: Directions of each map.
+
+    Returns:
+        ``(N, C)``.
+    """
+    directions = list(dict.fromkeys(d for shift in shifts for d in [*shift, (0, 0)]))
+    height, width = x.shape[1:3]
+    # In single precision: half of it does not hold sums over thousands of tokens.
+    with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
+        tokens = x.flatten(1, 2).to(torch.promote_types(x.dtype, torch.float32))
+        counts = shift_counts(directions, height, width, x.device).to(tokens)
+        means = counts @ tokens / (height * width)
+    means = expand(means.to(x.dtype)).unflatten(2, (len(shifts), -1))
+    parts = [
+        means[:, directions.index(direction), k, channels]
+        for k, shift in enumerate(shifts)
+        for channels, direction in channel_groups(shift, means.shape[3])
+    ]
+    return torch.cat(parts, dim=1).unflatten(1, (len(shifts), -1)).sum(dim=1)
+
+
+def shift_counts(
+    directions: Sequence[Direction], height: int, width: int, device: torch.device | None = None
+) -> Tensor:
+    """How often the tokens of a map are there after a shift by one.
+
+    The sum over all tokens of a shifted map is that over the tokens of the map, each counted so
+    often: the shifted map need not be made for it.
+
+    Args:
+        directions: D of them, see :func:`~mmsmlp.layers.spatial_shift`.
+        height: H.
+        width: W.
+        device: Of the result.
+
+    Returns:
+        ``(D, H·W)``.
+    """
+    rows = torch.arange(height, device=device)[:, None]
+    columns = torch.arange(width, device=device)
+
+    def inside(down: int, right: int) -> Tensor:
+        """Whether there is a token that many steps down and to the right."""
+        return (
+            (rows + down >= 0)
+            & (rows + down < height)
+            & (columns + right >= 0)
+            & (columns + right < width)
+        )
+
+    # Once where it goes to, if that is on the map, and once if nothing moves into its place.
+    return torch.stack(
+        [inside(down, right).long() + ~inside(-down, -right) for down, right in directions]
+    ).flatten(1)
+
+
+def _sum_of_shifted(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
+    parts = zip(maps.chunk(len(shifts), dim=1), weights.unbind(dim=1), shifts, strict=True)
+    return sum(weight[..., None, None] * spatial_shift(x, shift) for x, weight, shift in parts)
+
+
+class _ShiftedSum(torch.autograd.Function):
+    """:func:`shifted_sum`, region by region."""
+
+    @staticmethod
+    def forward(ctx, maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
+        ctx.save_for_backward(maps, weights)
+        ctx.shifts = shifts
+        y = torch.empty_like(maps[:, : weights.shape[2]])
+        for k, x, weight, moves in _moves(maps, weights, shifts):
+            for channels, moved, kept, _ in moves:
+                for target, source in [moved, *((border, border) for border in kept)]:
+                    part, scale = x[:, channels][source], weight[:, channels]
+                    if k == 0:
+                        torch.mul(part, scale, out=y[:, channels][target])
+                    else:
+                        y[:, channels][target].addcmul_(part, scale)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        maps, weights = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a backward pass of the backward pass is to come
+            y = _sum_of_shifted(maps, weights, ctx.shifts)
+            return *torch.autograd.grad(y, (maps, weights), grad, create_graph=True), None
+        grad_maps, grad_weights = torch.empty_like(maps), torch.zeros_like(weights)
+        maps_and_gradients = zip(
+            _moves(maps, weights, ctx.shifts), grad_maps.chunk(len(ctx.shifts), dim=1), strict=True
+        )
+        for (k, x, weight, moves), grad_x in maps_and_gradients:
+            for channels, (target, source), kept, unread in moves:
+                part, part_grad, scale = grad[:, channels], grad_x[:, channels], weight[:, channels]
+                torch.mul(part[target], scale, out=part_grad[source])
+                for border in unread:
+                    part_grad[border] = 0
+                for border in kept:
+                    part_grad[border].addcmul_(part[border], scale)
+                for to, come_from in [(target, source), *((border, border) for border in kept)]:
+                    products = part[to] * x[:, channels][come_from]
+                    grad_weights[:, k, channels] += products.sum(dim=(2, 3))
+        return grad_maps, grad_weights, None
+
+
+def _moves(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Iterator[tuple]:
+    """Each map with its number, its weight and its moves: what of it goes where.
+
+    A move is a slice of channels, the region that tokens move into with the one that they come
+    from, the regions whose tokens keep their value, and those whose tokens move off the map.
+    """
+    height, width = maps.shape[2:]
+
+    def overlap(steps: int, length: int) -> slice:
+        return slice(max(steps, 0), length + min(steps, 0))
+
+    def outside(rows: slice, columns: slice) -> list[Region]:
+        regions = [
+            (slice(0, rows.start), slice(0, width)),
+            (slice(rows.stop, height), slice(0, width)),
+            (rows, slice(0, columns.start)),
+            (rows, slice(columns.stop, width)),
+        ]
+        return [
+            (..., *region) for region in regions if all(part.start < part.stop for part in region)
+        ]
+
+    for k, (x, shift) in enumerate(zip(maps.chunk(len(shifts), dim=1), shifts, strict=True)):
+        moves = []
+        for channels, (down, right) in channel_groups(shift, x.shape[1]):
+            if abs(down) >= height or abs(right) >= width:
+                down = right = 0
+            target = overlap(down, height), overlap(right, width)
+            source = overlap(-down, height), overlap(-right, width)
+            if channels.start < channels.stop:
+                moves.append(
+                    (channels, ((..., *target), (..., *source)), outside(*target), outside(*source))
+                )
+        yield k, x, weights[:, k, :, None, None], moves
