@@ -1,99 +1,42 @@
-"""What sMLPNet-T costs beside Swin-T and ResNet-50, in multiply-adds, seconds and memory."""
+"""What our networks cost beside others, in multiply-adds, seconds and memory.
+
+Everything that `speed` and `profile` measure lives in a process of its own, and all are asked in
+turn, so that whatever else the machine does hits them alike.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
-import statistics
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import matplotlib
 import torch
-import torch.nn.functional as F
-from documents import markdown_table, renew_tables
-from mmdet.models.backbones import ResNet, SwinTransformer
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from benchmarks.charts import draw_charts
+from benchmarks.cost import cost_table
+from benchmarks.crew import Failed
+from benchmarks.measuring import Settings, measure
+from benchmarks.passes import MODES, PRECISIONS, Case, usable
+from benchmarks.report import (
+    DOCS,
+    IMAGES,
+    REFERENCES,
+    SHOWN_CHARTS,
+    read_references,
+    write_document,
+)
+from benchmarks.results import ResultsError, Store, read_runs
+from benchmarks.subjects import PEERS, TITLES, Subject, SubjectError, check_names, variants
+from benchmarks.terminal import show
+from documents import renew_tables
+from mmengine.config import DictAction
+from rich.console import Console
 
-from mmsmlp.backbones import SMLPNet
-from mmsmlp.layers import AxialMixing, SparseMLP, resampling_matrix
+from mmsmlp.launch import UsageError, run
 
-DOCS = Path(__file__).parents[1] / "docs" / "cost.md"
-SIZES = [(224, 224), (384, 384), (512, 512), (800, 1344), (1024, 1024), (2048, 2048)]
-
-
-class FullForm(nn.Module):
-    """The sMLP written down: a matrix for each axis at full length, concatenation, convolution."""
-
-    def __init__(self, smlp: SparseMLP) -> None:
-        super().__init__()
-        self.smlp = smlp
-
-    def forward(self, x: Tensor) -> Tensor:
-        row, row_bias = self.matrix(self.smlp.row, x.shape[3])
-        column, column_bias = self.matrix(self.smlp.column, x.shape[2])
-        branches = [x, x @ row.T + row_bias, column @ x + column_bias[:, None]]
-        return F.conv2d(torch.cat(branches, dim=1), self.smlp.fuse.weight)
-
-    @staticmethod
-    def matrix(axial: AxialMixing, length: int) -> tuple[Tensor, Tensor]:
-        weight, bias = axial.weight, axial.bias
-        if length == axial.length:
-            return weight, bias
-        down = resampling_matrix(length, axial.length, weight.dtype, weight.device)
-        up = resampling_matrix(axial.length, length, weight.dtype, weight.device)
-        return up @ weight @ down, up @ bias
-
-
-def smlpnet() -> nn.Module:
-    return SMLPNet("tiny")
-
-
-def smlpnet_in_full() -> nn.Module:
-    network = SMLPNet("tiny")
-    for stage in network.stages:
-        for block in stage.blocks:
-            block.smlp = FullForm(block.smlp)
-    return network
-
-
-def swin() -> nn.Module:
-    return SwinTransformer(embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24))
-
-
-def resnet() -> nn.Module:
-    return ResNet(50)
-
-
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "sMLPNet-T": smlpnet,
-    "sMLPNet-T in full form": smlpnet_in_full,
-    "Swin-T": swin,
-    "ResNet-50": resnet,
-}
-
-
-def multiply_adds(name: str, size: tuple[int, int]) -> float:
-    """Of matrix products and convolutions, in billions, for one image."""
-    network = NETWORKS[name]().to("meta")
-    network.eval()
-    image = torch.zeros(1, 3, *size, device="meta")
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(image)
-    return counter.get_total_flops() / 2e9
-
-
-def cost_table() -> str:
-    """Multiply-adds of all networks at all sizes, in markdown."""
-    return markdown_table(
-        [
-            ["billions of multiply-adds at", *(f"{h}x{w}" for h, w in SIZES)],
-            *([name, *(f"{multiply_adds(name, size):.1f}" for size in SIZES)] for name in NETWORKS),
-        ]
-    )
+NETWORKS = ["smlpnet_t", "s2mlpv2_s4", "swin_t", "resnet50"]
+SIZE = "800x1344"
 
 
 def cost(args: argparse.Namespace) -> None:
@@ -103,73 +46,196 @@ def cost(args: argparse.Namespace) -> None:
         renew_tables(DOCS, table)
 
 
-def seconds(network: nn.Module, image: Tensor) -> float:
-    start = time.perf_counter()
-    with torch.inference_mode():
-        network(image)
-    return time.perf_counter() - start
+def cases_of(args: argparse.Namespace, whole_models: bool) -> list[Case]:
+    """All that is to be measured of each subject.
+
+    Raises:
+        UsageError: If a size is none, or does not apply.
+    """
+    images: list[tuple[tuple[int, int] | None, int | None]] = [(None, None)]
+    if not whole_models:
+        images = [size_of(text, args.batch or 1) for text in args.sizes or [SIZE]]
+    elif args.sizes or args.batch:
+        raise UsageError(
+            "--sizes and --batch are for networks; the size of a model's images is in its config "
+            "(--cfg-options changes that)"
+        )
+    return [
+        Case(mode, precision, *image)
+        for precision in args.precision
+        for mode in args.mode
+        for image in images
+    ]
 
 
-def resident(field: str) -> float:
-    """MiB of this process: VmRSS now, VmHWM at most so far."""
-    return int(re.search(rf"{field}:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+def size_of(text: str, batch: int) -> tuple[tuple[int, int], int]:
+    """Height and width, and the batch that may follow them.
+
+    Raises:
+        UsageError: If they are none.
+    """
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)(?:@([1-9]\d*))?", text)
+    if found is None:
+        raise UsageError(f"--sizes: write 224x224, or 224x224@8 for a batch of 8; got {text!r}")
+    height, width, own_batch = found.groups()
+    return (int(height), int(width)), int(own_batch or batch)
 
 
-def peak_memory(name: str, size: tuple[int, int], threads: int) -> float:
-    """MiB that the first image takes, beyond the network; for a process of its own on Linux."""
-    torch.set_num_threads(threads)
-    network = NETWORKS[name]()
-    network.eval()
-    image = torch.randn(1, 3, *size)
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of the imports
-    before = resident("VmRSS")
-    seconds(network, image)
-    return resident("VmHWM") - before
+def subjects_of(args: argparse.Namespace) -> list[Subject]:
+    """Everything that is to be measured.
+
+    Raises:
+        UsageError: If something is not there.
+    """
+    check_names(args.subjects)
+    plain = [
+        Subject(name, mini=args.mini, options=args.cfg_options or {}) for name in args.subjects
+    ]
+    for subject in plain:
+        if subject.is_config and "::" not in subject.name and not Path(subject.name).is_file():
+            raise UsageError(f"config {subject.name!r} does not exist")
+        if subject.is_config and (args.with_cp or args.compile):
+            raise UsageError(
+                "--with-cp and --compile are for networks; for a model there is "
+                "--cfg-options model.backbone.with_cp=True"
+            )
+        if not subject.is_config and (args.mini or args.cfg_options):
+            raise UsageError("--mini and --cfg-options are for configs of whole models")
+    if args.baseline and not (args.baseline / "mmsmlp/__init__.py").is_file():
+        raise UsageError(f"--baseline: there is no mmsmlp in {args.baseline}")
+    baseline = args.baseline and args.baseline.resolve()
+    return variants(plain, args.with_cp, args.compile, baseline)
 
 
-def speed(args: argparse.Namespace) -> None:
-    size = tuple(args.size)
-    torch.set_num_threads(args.threads)
-    names = ["sMLPNet-T", "Swin-T"]
-    networks = {name: NETWORKS[name]() for name in names}
-    image = torch.randn(1, 3, *size)
-    for network in networks.values():
-        network.eval()
-        seconds(network, image)
-    # Taking turns, so that whatever else the machine does hits both.
-    times = {name: [] for name in names}
-    for _ in range(args.rounds):
-        for name, network in networks.items():
-            times[name].append(seconds(network, image))
-    ratios = [swin / ours for ours, swin in zip(*times.values(), strict=True)]
-    print(f"one image of {size[0]}x{size[1]}, fp32, {args.threads} threads, {args.rounds} rounds")
-    for name in names:
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            memory = pool.submit(peak_memory, name, size, args.threads).result()
-        median, fastest = statistics.median(times[name]), min(times[name])
-        print(f"{name}: median {median:.2f} s, fastest {fastest:.2f} s, peak {memory:.0f} MiB")
-    medians = [statistics.median(times[name]) for name in names]
-    fastest = [min(times[name]) for name in names]
-    print(
-        f"sMLPNet-T is {medians[1] / medians[0]:.2f} times as fast (medians), "
-        f"{fastest[1] / fastest[0]:.2f} (fastest), {statistics.median(ratios):.2f} (by round)"
+def reference_of(asked: str | None, subjects: Sequence[Subject]) -> str:
+    """The title that ratios refer to: Swin-T if it is there, or the last one, or what is asked for.
+
+    Raises:
+        UsageError: If that is not among the subjects.
+    """
+    titles = [subject.title for subject in subjects]
+    if asked is None:
+        swin = PEERS["swin_t"][0]
+        return swin if swin in titles else titles[-1]
+    names = {subject.name: subject.title for subject in reversed(subjects)}
+    title = names.get(asked, asked)
+    if title not in titles:
+        raise UsageError(f"--reference {asked!r} is not measured; there are {', '.join(titles)}")
+    return title
+
+
+def run_measurement(args: argparse.Namespace) -> None:
+    """Measure, print, and keep."""
+    subjects = subjects_of(args)
+    cases = cases_of(args, subjects[0].is_config)
+    for name in ("rounds", "threads"):
+        if getattr(args, name) < 1:
+            raise UsageError(f"--{name} must be at least 1, got {getattr(args, name)}")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device")
+    for precision in args.precision:
+        if not usable(args.device, precision):
+            raise UsageError(f"torch {torch.__version__} has no {precision} on this {args.device}")
+    reference = reference_of(args.reference, subjects) if args.kind == "speed" else None
+    store = Store(args.out)
+    settings = Settings(args.device, args.threads, args.rounds, reference)
+    measured = measure(args.kind, subjects, cases, settings, store)
+    failures = show(measured, Console(highlight=False))
+    if failures:
+        total = len(cases) * len(subjects)
+        raise UsageError(f"{failures} of {total} could not be measured, see above")
+
+
+def charts(args: argparse.Namespace) -> None:
+    matplotlib.use("Agg")
+    runs = read_runs(args.file)
+    if not args.dir.is_dir():
+        raise UsageError(f"--dir: there is no folder {args.dir}")
+    written = [path for device in REFERENCES for path in draw_charts(runs, device, args.dir)]
+    if not written:
+        raise UsageError(f"{args.file} has nothing to draw: no two sizes, and no profile")
+    print(*written, sep="\n")
+
+
+def document(args: argparse.Namespace) -> None:
+    matplotlib.use("Agg")
+    runs = read_references()
+    write_document(runs)
+    for device in REFERENCES:
+        draw_charts(runs[device], device, IMAGES, only=SHOWN_CHARTS)
+
+
+def add_measurement(parser: argparse.ArgumentParser, kind: str, rounds: int) -> None:
+    """What `speed` and `profile` have in common."""
+    parser.add_argument(
+        "subjects",
+        nargs="*",
+        default=NETWORKS,
+        metavar="network",
+        help=f"{', '.join([*TITLES, *PEERS])}; or configs of whole models, which are measured on "
+        f"the first batch of their data (default: {' '.join(NETWORKS)})",
     )
+    parser.add_argument("--mode", nargs="+", choices=MODES, default=["inference"])
+    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["fp32"])
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        metavar="HxW[@N]",
+        help=f"of images, N in a batch (default: {SIZE})",
+    )
+    parser.add_argument("--batch", type=int, help="of sizes that name none (default: 1)")
+    parser.add_argument("--device", choices=list(REFERENCES), default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument(
+        "--with-cp", action="store_true", help="measure our networks with with_cp=True as well"
+    )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="CHECKOUT",
+        help="measure our networks, or the models, with the mmsmlp of another checkout as well",
+    )
+    parser.add_argument("--mini", action="store_true", help="models on the built-in mini data set")
+    parser.add_argument(
+        "--cfg-options", nargs="+", action=DictAction, help="settings of the configs to override"
+    )
+    parser.add_argument("--out", type=Path, help="JSON to keep the run in, behind those it has")
+    parser.set_defaults(run=run_measurement, kind=kind, compile=False, reference=None)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("cost", help="count multiply-adds")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    command = add("cost", cost, "Count multiply-adds.")
     command.add_argument("--write", action="store_true", help=f"into docs/{DOCS.name}, too")
-    command.set_defaults(run=cost)
-    command = commands.add_parser("speed", help="time the forward pass on the CPU")
-    command.add_argument("--size", type=int, nargs=2, default=(800, 1344), metavar=("H", "W"))
-    command.add_argument("--threads", type=int, default=2)
-    command.add_argument("--rounds", type=int, default=7)
-    command.set_defaults(run=speed)
-    args = parser.parse_args()
-    args.run(args)
+    command = add("speed", run_measurement, "Measure seconds and memory of passes.")
+    add_measurement(command, "speed", rounds=9)
+    command.add_argument(
+        "--compile", action="store_true", help="measure all networks compiled as well"
+    )
+    command.add_argument(
+        "--reference", help="network that ratios refer to (default: swin_t if named, or the last)"
+    )
+    command = add("profile", run_measurement, "Find out where the time of a pass goes.")
+    add_measurement(command, "profile", rounds=3)
+    command = add("charts", charts, "Draw what a file of measurements holds.")
+    command.add_argument("file", type=Path)
+    command.add_argument("--dir", type=Path, default=Path(), help="where to write (default: here)")
+    names = " and ".join(f"benchmarks/{path.name}" for path in REFERENCES.values())
+    add("document", document, f"Write docs/{DOCS.name} and its charts from {names}.")
+    args = parser.parse_args(arguments)
+    try:
+        args.run(args)
+    except (Failed, ResultsError, SubjectError) as error:
+        raise UsageError(str(error)) from error
 
 
 if __name__ == "__main__":
-    main()
+    run(main, interrupted="--out has the cases that were finished")

@@ -1,0 +1,243 @@
+"""Passes through networks and models, the worker that holds them, and where their time goes."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from benchmarks.clocks import peak_memory, seconds
+from benchmarks.crew import Failed, Worker, crew
+from benchmarks.limits import forms
+from benchmarks.passes import Case, NetworkPass, loss_of, usable
+from benchmarks.profiling import COPIES, DEPTHWISE, ELEMENTWISE, NORMS, PRODUCTS, REST, SHIFTS
+from benchmarks.subjects import PEERS, TITLES, Subject, SubjectError, check_names, variants
+from torch import Tensor, nn
+
+from benchmarks import passes, profiling
+
+
+class Toy(nn.Module):
+    """Something of every group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 4, 4)
+        self.local = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.norm = nn.BatchNorm2d(16)
+        self.linear = nn.Linear(32, 8)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.norm(self.local(self.patches(x)))
+        y = F.gelu(x) + x
+        y = torch.cat([y, y.roll(1, -1)], dim=1)
+        return x, self.linear(y.permute(0, 2, 3, 1))
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> NetworkPass:
+    monkeypatch.setattr(passes, "build_network", lambda subject: Toy())
+    return NetworkPass(Subject("smlpnet_t"), "cpu")
+
+
+@pytest.mark.parametrize(("mode", "factor"), [("inference", 1), ("training", 3)])
+def test_multiply_adds_are_those_written_down(toy: NetworkPass, mode: str, factor: int) -> None:
+    toy.prepare(Case(mode, "fp32", (32, 64), 2))
+    tokens = 2 * 8 * 16
+    assert toy.multiply_adds() == factor * tokens * (3 * 16 * 16 + 16 * 9 + 32 * 8)
+
+
+def test_a_training_pass_leaves_gradients_of_the_sum_of_mean_squares(toy: NetworkPass) -> None:
+    toy.prepare(Case("training", "fp32", (32, 32), 2))
+    toy.run(toy.fetch())
+    ours = [p.grad.clone() for p in toy.network.parameters()]
+    toy.finish()
+    assert all(p.grad is None for p in toy.network.parameters())
+    x, y = toy.network(toy.image)
+    ((x**2).mean() + (y**2).mean()).backward()
+    for p, grad in zip(toy.network.parameters(), ours, strict=True):
+        torch.testing.assert_close(p.grad, grad)
+    assert loss_of([torch.tensor([3.0, 1.0])]) == loss_of(torch.tensor([3.0, 1.0])) == 5
+
+
+def test_an_inference_pass_is_in_evaluation_mode_without_gradients(toy: NetworkPass) -> None:
+    seen = []
+    toy.network.register_forward_hook(
+        lambda module, _, out: seen.append((module.training, out[0].is_inference(), out[1].dtype))
+    )
+    toy.prepare(Case("inference", "bf16", (32, 32), 1))
+    toy.run(toy.fetch())
+    assert seen == [(False, True, torch.bfloat16)]
+
+
+def test_a_compiled_subject_runs_through_torch_compile(
+    toy: NetworkPass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda network: compiled.append(network) or network)
+    case = Case("inference", "fp32", (32, 32), 1)
+    toy.prepare(case)
+    assert not compiled
+    toy.subject = Subject("smlpnet_t", compiled=True)
+    toy.prepare(case)
+    toy.run(toy.fetch())
+    assert compiled == [toy.network]
+
+
+def test_precisions_that_torch_has_not_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usable("cpu", "fp32")
+    assert usable("cpu", "bf16")
+    # As before torch 2.3, which then warned and went on in full precision.
+    monkeypatch.setattr(passes, "autocast", lambda *_: passes.nullcontext())
+    assert not usable("cpu", "fp16")
+
+
+def test_channels_last_goes_for_image_and_weights() -> None:
+    work = NetworkPass(Subject("resnet50_channels_last"), "cpu")
+    work.prepare(Case("inference", "fp32", (32, 64), 2))
+    last = torch.channels_last
+    assert work.image.is_contiguous(memory_format=last)
+    assert work.network.layer1[0].conv2.weight.is_contiguous(memory_format=last)
+
+
+@pytest.mark.parametrize("name", [*TITLES, *PEERS])
+def test_every_network_gives_maps_and_peers_give_four(name: str) -> None:
+    if "mmpretrain" in str(PEERS.get(name)):
+        pytest.importorskip("mmpretrain")
+    network = passes.build_network(Subject(name)).to("meta")
+    network.eval()
+    maps = network(torch.zeros(1, 3, 64, 96, device="meta"))
+    assert all(y.ndim == 4 and y.shape[0] == 1 for y in maps)
+    if name in PEERS:
+        assert [y.shape[2:] for y in maps] == [(64 // s, 96 // s) for s in (4, 8, 16, 32)]
+
+
+def test_all_three_forms_are_the_same_map() -> None:
+    x, weight = torch.randn(6, 4), torch.randn(5, 4)
+    linear, matmul, conv2d = (form() for form in forms(x, weight, 2, 3).values())
+    torch.testing.assert_close(matmul, linear)
+    torch.testing.assert_close(conv2d.permute(0, 2, 3, 1).reshape(6, 5), linear)
+
+
+def test_seconds_are_those_that_pass() -> None:
+    assert seconds(lambda: time.sleep(0.02), "cpu") >= 0.02
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="not Linux")
+def test_peak_memory_is_what_a_pass_takes_and_gives_back() -> None:
+    for _ in range(2):  # the second time, what the first has freed is no help
+        peak = peak_memory(lambda: torch.ones(8 * 2**20).sum(), "cpu")
+        assert 30 * 2**20 < peak < 40 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "group"),
+    [
+        ("aten::addmm", [[4], [2, 3], [3, 4]], PRODUCTS),
+        ("aten::bmm", [], PRODUCTS),
+        ("aten::baddbmm", [], PRODUCTS),
+        ("aten::linear", [], PRODUCTS),
+        ("mkldnn::_linear_pointwise", [], PRODUCTS),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu", [], PRODUCTS),
+        ("aten::mkldnn_convolution", [[1, 3, 8, 8], [5, 3, 1, 1], [5]], PRODUCTS),
+        ("aten::mkldnn_convolution", [[1, 5, 8, 8], [5, 1, 3, 3], [5]], DEPTHWISE),
+        ("aten::mkldnn_convolution", [[1, 1, 8, 8], [5, 1, 3, 3], [5]], PRODUCTS),
+        ("aten::_conv_depthwise2d", [[1, 5, 8, 8], [5, 1, 3, 3]], DEPTHWISE),
+        ("aten::convolution_backward", [[1, 5, 8, 8], [1, 5, 8, 8], [5, 1, 3, 3]], DEPTHWISE),
+        ("aten::convolution_backward", [[1, 5, 8, 8], [1, 3, 8, 8], [5, 3, 1, 1]], PRODUCTS),
+        ("aten::_slow_conv2d_forward", [[1, 3, 8, 8], [5, 3, 1, 1]], PRODUCTS),
+        ("aten::native_batch_norm_backward", [], NORMS),
+        ("aten::native_layer_norm", [], NORMS),
+        ("aten::cudnn_batch_norm", [], NORMS),
+        ("aten::gelu_backward", [], NORMS),
+        ("aten::_softmax", [], NORMS),
+        ("aten::clamp_min_", [], NORMS),
+        ("aten::roll", [], SHIFTS),
+        ("aten::upsample_bilinear2d", [], SHIFTS),
+        ("aten::avg_pool2d", [], SHIFTS),
+        ("aten::constant_pad_nd", [], SHIFTS),
+        ("aten::copy_", [], COPIES),
+        ("aten::_to_copy", [], COPIES),
+        ("aten::cat", [], COPIES),
+        ("aten::fill_", [], COPIES),
+        ("aten::add_", [], ELEMENTWISE),
+        ("aten::mul", [], ELEMENTWISE),
+        ("aten::empty", [], REST),
+        ("GeluBackward0", [], REST),
+        (profiling.PASS, [], REST),
+    ],
+)
+def test_operations_have_groups(name: str, shapes: list[Any], group: str) -> None:
+    assert profiling.group_of(name, shapes) == group
+
+
+@pytest.mark.parametrize("mode", passes.MODES)
+def test_groups_sum_to_the_whole_pass(
+    toy: NetworkPass, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profilers = []
+    whole = profiling.profile
+
+    def kept(**arguments: Any) -> Any:
+        profilers.append(whole(**arguments))
+        return profilers[-1]
+
+    monkeypatch.setattr(profiling, "profile", kept)
+    monkeypatch.setattr(profiling, "TOP", 10**6)
+    toy.prepare(Case(mode, "fp32", (64, 64), 2))
+    found = profiling.profile_passes(toy, "cpu", 2)
+    passed = sum(
+        event.cpu_time_total
+        for profiler in profilers
+        for event in profiler.key_averages()
+        if event.key == profiling.PASS
+    )
+    assert sum(found["groups"].values()) == pytest.approx(passed / 2 / 1e6, rel=0.02)
+    assert min(found["groups"].values()) > 0
+    by_group: Counter[str] = Counter()
+    for operation in found["operations"]:
+        by_group[operation["group"]] += operation["seconds"]
+    assert by_group == pytest.approx(found["groups"])
+
+
+def test_variants_stand_behind_what_they_vary() -> None:
+    check_names(["smlpnet_t", "swin_t"])
+    plain = [Subject("smlpnet_t"), Subject("swin_t")]
+    titles = [subject.title for subject in variants(plain, True, True, Path("/before"))]
+    assert titles == [
+        "sMLPNet-T",
+        "Swin-T",
+        "sMLPNet-T with_cp",
+        "sMLPNet-T compiled",
+        "Swin-T compiled",
+        "sMLPNet-T before",
+        "sMLPNet-T with_cp before",
+        "sMLPNet-T compiled before",
+    ]
+    with pytest.raises(SubjectError, match="no network 'a'"):
+        check_names(["a"])
+
+
+@pytest.mark.slow
+def test_a_worker_tells_its_failures_and_starts_again(tmp_path: Path) -> None:
+    (tmp_path / "mmsmlp").mkdir()
+    (tmp_path / "mmsmlp/__init__.py").write_text("raise ImportError('out of order')")
+    with crew([Subject("smlpnet_t", checkout=str(tmp_path))], "cpu", 1) as (worker,):
+        case = Case("inference", "fp32", (32, 32), 1).to_dict()
+        with pytest.raises(Failed, match="ImportError: out of order"):
+            worker.ask("prepare", case=case)
+        worker.process.kill()
+        with pytest.raises(Failed, match="killed by signal 9"):
+            worker.ask("prepare", case=case)
+        assert worker.process is None
+        with pytest.raises(Failed, match="out of order"):
+            worker.ask("prepare", case=case)
+    assert worker.process is None
+
+
+def test_a_worker_that_was_never_asked_has_no_process() -> None:
+    worker = Worker(None, "cpu", 1)
+    worker.close()
+    assert worker.process is None

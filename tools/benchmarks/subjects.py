@@ -1,0 +1,183 @@
+"""What can be measured: our backbones, their peers in mmdet and mmpretrain, whole models."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from torch import nn
+
+ROOT = Path(__file__).parents[2]
+# The same for every network that has it: it costs a pass over each residual branch in training.
+DROP_PATH_RATE = 0.1
+TITLES = {
+    "smlpnet_t": "sMLPNet-T",
+    "smlpnet_s": "sMLPNet-S",
+    "smlpnet_b": "sMLPNet-B",
+    "s2mlpv2_s4": "S²-MLPv2-Small/4",
+    "s2mlpv2_m4": "S²-MLPv2-Medium/4",
+    "s2mlpv2_s7": "S²-MLPv2-Small/7",
+    "s2mlp_wide": "S²-MLP-wide",
+}
+RESNET50 = dict(type="mmdet.ResNet", depth=50)
+# By the names of the command line: the title, and the config, whose type begins with the library.
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "resnet50": ("ResNet-50", RESNET50),
+    "resnet50_channels_last": ("ResNet-50, channels last", RESNET50),
+    "swin_t": (
+        "Swin-T",
+        dict(
+            type="mmdet.SwinTransformer",
+            embed_dims=96,
+            depths=(2, 2, 6, 2),
+            num_heads=(3, 6, 12, 24),
+            drop_path_rate=DROP_PATH_RATE,
+        ),
+    ),
+    "convnext_t": (
+        "ConvNeXt-T",
+        dict(
+            type="mmpretrain.ConvNeXt",
+            arch="tiny",
+            out_indices=(0, 1, 2, 3),
+            gap_before_final_norm=False,
+            drop_path_rate=DROP_PATH_RATE,
+        ),
+    ),
+    "pvtv2_b2": (
+        "PVTv2-B2",
+        dict(
+            type="mmdet.PyramidVisionTransformerV2",
+            embed_dims=64,
+            num_layers=(3, 4, 6, 3),
+            drop_path_rate=DROP_PATH_RATE,
+        ),
+    ),
+    "poolformer_s24": (
+        "PoolFormer-S24",
+        dict(
+            type="mmpretrain.PoolFormer",
+            arch="s24",
+            out_indices=(0, 2, 4, 6),
+            frozen_stages=-1,
+            drop_path_rate=DROP_PATH_RATE,
+        ),
+    ),
+}
+
+
+class SubjectError(ValueError):
+    """There is nothing of this name to measure; the message says what there is."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something to measure, in a process of its own.
+
+    Args:
+        name: A key of ``TITLES`` or ``PEERS``, or a config of a whole model.
+        checkout: The checkout of this repository whose ``mmsmlp`` is measured.
+        with_cp: Whether blocks recompute their activations in the backward pass.
+        compiled: Whether it goes through ``torch.compile``.
+        mini: Whether the mini data set takes the place of the config's own.
+        options: Settings of the config to override.
+    """
+
+    name: str
+    checkout: str = str(ROOT)
+    with_cp: bool = False
+    compiled: bool = False
+    mini: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_config(self) -> bool:
+        return is_config(self.name)
+
+    @property
+    def is_ours(self) -> bool:
+        return self.name in TITLES
+
+    @property
+    def title(self) -> str:
+        """What tables and charts call it."""
+        if self.is_config:
+            title = Path(self.name).stem
+        else:
+            title = TITLES[self.name] if self.is_ours else PEERS[self.name][0]
+        additions = {
+            " with_cp": self.with_cp,
+            " compiled": self.compiled,
+            " before": self.checkout != str(ROOT),
+        }
+        return title + "".join(text for text, holds in additions.items() if holds)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def is_config(name: str) -> bool:
+    return name.endswith(".py") or "::" in name
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Make sure that everything can be measured, and in the same run.
+
+    Raises:
+        SubjectError: If not.
+    """
+    for name in names:
+        if not is_config(name) and name not in TITLES and name not in PEERS:
+            raise SubjectError(
+                f"there is no network {name!r}; there are {', '.join([*TITLES, *PEERS])}, "
+                "and configs, whose names end in .py"
+            )
+    if len({is_config(name) for name in names}) > 1:
+        raise SubjectError("networks and configs of whole models cannot be measured in one run")
+    if len(set(names)) < len(names):
+        raise SubjectError(f"every network is to be named once, got {' '.join(names)}")
+
+
+def variants(
+    subjects: Sequence[Subject], with_cp: bool, compiled: bool, baseline: Path | None
+) -> list[Subject]:
+    """Subjects, and after them the same ones as they are otherwise.
+
+    Args:
+        subjects: Those to begin with.
+        with_cp: Whether to add our networks with recomputed activations.
+        compiled: Whether to add all of them compiled.
+        baseline: A checkout with whose ``mmsmlp`` to add our networks, or all models.
+    """
+    more = list(subjects)
+    if with_cp:
+        more += [replace(subject, with_cp=True) for subject in subjects if subject.is_ours]
+    if compiled:
+        more += [replace(subject, compiled=True) for subject in subjects]
+    if baseline is not None:
+        # Peers have nothing in them that a checkout could change.
+        changeable = [subject for subject in more if subject.is_ours or subject.is_config]
+        more += [replace(subject, checkout=str(baseline)) for subject in changeable]
+    return more
+
+
+def build_network(subject: Subject) -> nn.Module:
+    """A backbone, with random weights."""
+    if subject.is_ours:
+        import mmsmlp.backbones  # noqa: F401
+        from mmsmlp.swap.backbones import BACKBONES
+
+        cfg = dict(BACKBONES[subject.name], drop_path_rate=DROP_PATH_RATE, with_cp=subject.with_cp)
+        if "norm_cfg" in cfg:
+            cfg["norm_cfg"] = dict(type="BN")  # one process has nobody to synchronise with
+        library = "mmdet"
+    else:
+        cfg = PEERS[subject.name][1]
+        library = cfg["type"].partition(".")[0]
+    init_default_scope(library)
+    return importlib.import_module(f"{library}.registry").MODELS.build(ConfigDict(cfg))
