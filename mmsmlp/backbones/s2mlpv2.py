@@ -28,7 +28,6 @@ from mmsmlp.layers import (
     add,
     add_branch_,
     is_lean,
-    is_observed,
     shifted_sum,
     sum_of_shifted_means,
 )
@@ -58,9 +57,11 @@ class S2Component(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
         maps = self.fc1(x)
-        # A hook on the linear map shall see the maps, and not their means as well.
-        source = (maps, nn.Identity()) if is_observed(self.fc1) else (x, self.fc1)
-        weights = self.fusion(sum_of_shifted_means(*source, self.shifts))
+        if type(self.fc1) is Linear:
+            mean = sum_of_shifted_means(x, self.shifts, self.fc1.weight, self.fc1.bias)
+        else:  # such as one with an adapter, whose maps are not made of the weight alone
+            mean = sum_of_shifted_means(maps, self.shifts)
+        weights = self.fusion(mean)
         y = shifted_sum(maps.permute(0, 3, 1, 2), weights, self.shifts)
         return self.fc2(y.permute(0, 2, 3, 1))
 

@@ -18,6 +18,14 @@ class GELU(nn.GELU):
 
     def forward(self, x: Tensor, inplace: bool = False) -> Tensor:
         """Any shape; maps keep their memory format."""
-        if is_channels_last(x) and not is_recording():
+        if is_recording():
+            return super().forward(x)
+        if is_channels_last(x):
             return self.forward(x.permute(0, 2, 3, 1), inplace).permute(0, 3, 1, 2)
-        return torch.ops.aten.gelu_(x) if inplace else super().forward(x)
+        if inplace:
+            return torch.ops.aten.gelu_(x)
+        y = super().forward(x)
+        if y.requires_grad and y.is_contiguous():
+            # Torch 2.1 takes a gradient in another memory format for one in this.
+            y.register_hook(Tensor.contiguous)
+        return y

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .recording import is_recording
@@ -35,17 +36,19 @@ def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tenso
 
 
 def sum_of_shifted_means(
-    x: Tensor, expand: Callable[[Tensor], Tensor], shifts: Sequence[Shift]
+    x: Tensor, shifts: Sequence[Shift], weight: Tensor | None = None, bias: Tensor | None = None
 ) -> Tensor:
-    """The sum over K shifted maps of the mean over their tokens, before the maps are made.
+    """The sum over K shifted maps of the mean over their tokens, without a shifted map.
 
-    Means and linear maps commute. So the K maps need not be read: the mean over the tokens of the
-    input, each counted as often as the shift leaves it on the map, is mapped in their place.
+    A shift leaves some tokens of the border twice on a map and others not at all, so the mean is
+    that of the map with its tokens counted so often. Means and linear maps commute: the K maps need
+    not even be there, if it is known of what they are made.
 
     Args:
-        x: ``(N, H, W, C_in)``.
-        expand: A linear map of tokens that makes the K maps, ``(..., C_in) -> (..., K·C)``.
+        x: The maps, ``(N, H, W, K·C)``, or what they are made of, ``(N, H, W, C_in)``.
         shifts: Directions of each map.
+        weight: Of the linear map that makes the maps, ``(K·C, C_in)``.
+        bias: ``(K·C,)``.
 
     Returns:
         ``(N, C)``.
@@ -56,14 +59,22 @@ def sum_of_shifted_means(
     with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
         tokens = x.flatten(1, 2).to(torch.promote_types(x.dtype, torch.float32))
         counts = shift_counts(directions, height, width, x.device).to(tokens)
-        means = counts @ tokens / (height * width)
-    means = expand(means.to(x.dtype)).unflatten(2, (len(shifts), -1))
-    parts = [
-        means[:, directions.index(direction), k, channels]
-        for k, shift in enumerate(shifts)
-        for channels, direction in channel_groups(shift, means.shape[3])
+        means = (counts @ tokens / (height * width)).to(x.dtype)
+    channels = (x.shape[3] if weight is None else len(weight)) // len(shifts)
+    groups = [
+        (group.stop - group.start, directions.index(direction))
+        for shift in shifts
+        for group, direction in channel_groups(shift, channels)
+        if group.start < group.stop
     ]
-    return torch.cat(parts, dim=1).unflatten(1, (len(shifts), -1)).sum(dim=1)
+    sizes = [size for size, _ in groups]
+    if weight is None:
+        maps = zip(means.split(sizes, dim=2), groups, strict=True)
+        parts = [part[:, direction] for part, (_, direction) in maps]
+    else:
+        maps = zip(weight.split(sizes), bias.split(sizes), groups, strict=True)
+        parts = [F.linear(means[:, direction], w, b) for w, b, (_, direction) in maps]
+    return torch.cat(parts, dim=1).unflatten(1, (len(shifts), channels)).sum(dim=1)
 
 
 def shift_counts(

@@ -130,12 +130,14 @@ def test_means_are_those_of_the_shifted_maps(shifts, shape: tuple[int, ...]) -> 
     expected = sum(
         spatial_shift(m, shift).mean(dim=(2, 3)) for m, shift in zip(maps, shifts, strict=True)
     )
-    torch.testing.assert_close(sum_of_shifted_means(x, expand, shifts), expected)
+    means = sum_of_shifted_means(x, shifts, expand.weight, expand.bias)
+    torch.testing.assert_close(means, expected)
+    torch.testing.assert_close(sum_of_shifted_means(expand(x), shifts), expected)
 
 
 def test_sums_over_many_tokens_fit_half_precision(half: torch.dtype) -> None:
     """A sum of 90,000 tokens of one is beyond what float16 holds."""
     x = torch.ones(1, 300, 300, 4, dtype=half)
     with torch.autocast("cpu", half):
-        y = sum_of_shifted_means(x, nn.Identity(), (SS1,))
+        y = sum_of_shifted_means(x, (SS1,))
     torch.testing.assert_close(y, torch.ones(1, 4, dtype=half))

@@ -31,7 +31,7 @@ class Toy(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.norm(self.local(self.patches(x)))
-        y = F.gelu(x) + x
+        y = F.silu(x) + x
         y = torch.cat([y, y.roll(1, -1)], dim=1)
         return x, self.linear(y.permute(0, 2, 3, 1))
 
