@@ -11,7 +11,17 @@ from typing import Any
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
-from mmsmlp.layers import SS1, ChannelMLP, Direction, LayerNorm2d, PatchEmbed, spatial_shift
+from mmsmlp.layers import (
+    SS1,
+    ChannelMLP,
+    Direction,
+    LayerNorm2d,
+    PatchEmbed,
+    add,
+    add_branch,
+    is_lean,
+    spatial_shift,
+)
 from mmsmlp.registry import MODELS
 
 from .pyramid import PyramidBackbone, resolve_arch
@@ -61,10 +71,14 @@ class S2MLPBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
-        x = x.permute(0, 2, 3, 1)
-        x = x + self.drop_path(self.norm1(self.shift_mlp(x)))
-        x = x + self.drop_path(self.norm2(self.mlp(x)))
-        return x.permute(0, 3, 1, 2)
+        x = x.permute(0, 2, 3, 1).contiguous()
+        lean = is_lean(self)
+        x = add(x, self.drop_path(self.norm1(self.shift_mlp(x))), lean)
+        return add_branch(x, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
+
+    def channel_mixing(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C), each token by itself."""
+        return self.norm2(self.mlp(x))
 
 
 @MODELS.register_module()

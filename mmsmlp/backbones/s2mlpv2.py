@@ -26,7 +26,7 @@ from mmsmlp.layers import (
     PatchEmbed,
     SplitAttention,
     add,
-    add_branch_,
+    add_branch,
     is_lean,
     shifted_sum,
     sum_of_shifted_means,
@@ -97,9 +97,7 @@ class S2MLPv2Block(nn.Module):
         x = x.permute(0, 2, 3, 1).contiguous()
         lean = is_lean(self)
         x = add(x, self.drop_path(self.s2(self.norm1(x))), lean)
-        if lean:
-            return add_branch_(x.permute(0, 3, 1, 2), self.channel_mixing)
-        return (x + self.drop_path(self.channel_mixing(x))).permute(0, 3, 1, 2)
+        return add_branch(x, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
 
     def channel_mixing(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C), each token by itself."""

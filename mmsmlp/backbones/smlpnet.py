@@ -22,7 +22,7 @@ from mmsmlp.layers import (
     ChannelMLP,
     SparseMLP,
     add,
-    add_branch_,
+    add_branch,
     conv_norm,
     is_lean,
 )
@@ -71,12 +71,18 @@ class SMLPBlock(nn.Module):
     def token_mixing(self, x: Tensor, lean: bool) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W): a local depthwise convolution, then the global sMLP."""
         if self.dwconv is None:
-            return self.smlp(self.act(self.norm2(x), inplace=lean))
-        x = self.act(self.norm1(x), inplace=lean)
+            return self.smlp(self.norm_act(self.norm2, x, lean))
+        x = self.norm_act(self.norm1, x, lean)
         if self.smlp is None:
             return self.dwconv(x)
         x = conv_norm(x, self.dwconv, self.norm2, lean)
         return self.smlp(self.act(x, inplace=lean))
+
+    def norm_act(self, norm: nn.Module, x: Tensor, lean: bool) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        y = norm(x)
+        # What fuses norms may leave an identity in their place.
+        return self.act(y, inplace=lean and y is not x)
 
     def channel_mixing(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C), each token by itself."""
@@ -88,10 +94,8 @@ class SMLPBlock(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         lean = is_lean(self)
         x = add(x, self.drop_path(self.token_mixing(x, lean)), lean)
-        if lean:
-            return add_branch_(x, self.channel_mixing)
-        y = self.channel_mixing(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return x + self.drop_path(y)
+        tokens = x.permute(0, 2, 3, 1)
+        return add_branch(tokens, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
 
 
 @MODELS.register_module()

@@ -4,7 +4,7 @@ from .activation import GELU
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
 from .checkpoint import checkpoint
 from .fusion import ConcatFusion, Sum, WeightedSum
-from .lean import add, add_branch_, is_lean, is_observed
+from .lean import add, add_branch, is_lean, is_observed
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
 from .norm import LayerNorm2d, conv_norm
@@ -35,7 +35,7 @@ __all__ = [
     "Sum",
     "WeightedSum",
     "add",
-    "add_branch_",
+    "add_branch",
     "axis_linear",
     "checkpoint",
     "conv_norm",

@@ -35,17 +35,25 @@ def add(x: Tensor, y: Tensor, lean: bool) -> Tensor:
     return y.add_(x) if lean and y.dtype == torch.result_type(x, y) else x + y
 
 
-def add_branch_(x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
-    """Add to each token what a branch makes of it, in place.
+def add_branch(
+    x: Tensor, branch: Callable[[Tensor], Tensor], drop_path: nn.Module, lean: bool
+) -> Tensor:
+    """x + drop_path(branch(x)) for a branch that treats each token by itself.
+
+    If lean, this happens in the memory of ``x``, and on a CPU a number of tokens at a time.
 
     Args:
-        x: ``(N, C, H, W)``, channels last in memory.
-        branch: Any map of tokens, ``(..., C) -> (..., C)``, that treats each by itself.
+        x: ``(N, H, W, C)``, contiguous.
+        branch: ``(..., C) -> (..., C)``.
+        drop_path: Drops the branch in training.
+        lean: See :func:`is_lean`.
 
     Returns:
-        ``x`` itself.
+        ``(N, H, W, C)``.
     """
-    tokens = x.permute(0, 2, 3, 1).view(-1, x.shape[1])
+    if not lean:
+        return x + drop_path(branch(x))
+    tokens = x.view(-1, x.shape[-1])
     for part in tokens.split(TOKENS_AT_A_TIME) if x.is_cpu else [tokens]:
         part += branch(part)
     return x

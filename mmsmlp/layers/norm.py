@@ -36,8 +36,10 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, lean: bool) -> Tensor
         ``norm(conv(x))``.
     """
     fixed = isinstance(norm, _BatchNorm) and norm.running_var is not None and not norm.training
-    # Half precision would round the product of kernel and scale.
-    if not (lean and fixed and conv.weight.dtype in (torch.float32, torch.float64)):
+    # Another module may have taken the place of the convolution; half precision would round the
+    # product of kernel and scale.
+    plain = type(conv) is nn.Conv2d and conv.weight.dtype in (torch.float32, torch.float64)
+    if not (lean and fixed and plain):
         return norm(conv(x))
     weight, bias = fuse_conv_bn_weights(
         conv.weight,

@@ -95,6 +95,17 @@ def test_block_equals_its_formula() -> None:
     torch.testing.assert_close(block(x), expected)
 
 
+def test_an_identity_in_place_of_a_norm_leaves_the_input_alone() -> None:
+    torch.manual_seed(0)
+    block = SMLPNet(MINI, img_size=64).stages[1].blocks[0].eval()
+    block.norm1 = torch.nn.Identity()
+    x = torch.randn(2, 16, 5, 13).contiguous(memory_format=torch.channels_last)
+    given, expected = x.clone(), block(x).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(block(x), expected)
+    assert torch.equal(x, given)
+
+
 def test_stages_may_mix_locally_or_globally_only() -> None:
     """A pixel reaches its neighbours' blocks, or its row and column; nothing else."""
     torch.manual_seed(0)

@@ -49,7 +49,7 @@ def test_a_norm_that_became_part_of_its_convolution_gives_the_same(norm, bias: b
         torch.testing.assert_close(conv_norm(x, conv, norm, lean=True), norm(conv(x)))
 
 
-def test_only_fixed_statistics_and_single_precision_are_folded() -> None:
+def test_only_fixed_statistics_plain_convolutions_and_single_precision_are_folded() -> None:
     conv, norm = conv_and_norm(nn.BatchNorm2d(6), bias=False)
     x = torch.randn(2, 6, 7, 5)
     calls = []
@@ -59,5 +59,6 @@ def test_only_fixed_statistics_and_single_precision_are_folded() -> None:
         assert not calls
         conv_norm(x, conv, norm, lean=False)
         conv_norm(x, conv, norm.train(), lean=True)
-        conv_norm(x.bfloat16(), conv.bfloat16(), norm.eval().bfloat16(), lean=True)
-    assert len(calls) == 3
+        conv_norm(x, nn.Sequential(conv), norm.eval(), lean=True)
+        conv_norm(x.bfloat16(), conv.bfloat16(), norm.bfloat16(), lean=True)
+    assert len(calls) == 4
