@@ -12,7 +12,7 @@ from .patch_embed import PatchEmbed
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
 from .shift import SS1, SS2, STAY, Direction, spatial_shift
-from .shifted_sum import shift_counts, shifted_sum, sum_of_shifted_means
+from .shifted_maps import shift_counts, shifted_sum, sum_of_shifted_means
 from .smlp import SparseMLP
 from .split_attention import Mean, SplitAttention
 

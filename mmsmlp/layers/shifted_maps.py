@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +14,7 @@ from .recording import is_recording
 from .shift import Direction, channel_groups, spatial_shift
 
 Shift = Sequence[Direction]
-# Of a map (N, C, H, W), by rows and columns.
-Region = tuple[type(...), slice, slice]
+Index = tuple[Any, ...]
 
 
 def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
@@ -32,7 +33,7 @@ def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tenso
     weights = weights.to(maps.dtype)
     if is_recording():
         return _sum_of_shifted(maps, weights, shifts)
-    return _ShiftedSum.apply(maps, weights, shifts)
+    return _ShiftedSum.apply(maps, weights, _hashable(shifts))
 
 
 def sum_of_shifted_means(
@@ -53,12 +54,15 @@ def sum_of_shifted_means(
     Returns:
         ``(N, C)``.
     """
-    directions = list(dict.fromkeys(d for shift in shifts for d in [*shift, (0, 0)]))
+    directions = list(dict.fromkeys(d for shift in _hashable(shifts) for d in [*shift, (0, 0)]))
     height, width = x.shape[1:3]
     # In single precision: half of it does not hold sums over thousands of tokens.
     with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
         tokens = x.flatten(1, 2).to(torch.promote_types(x.dtype, torch.float32))
-        counts = shift_counts(directions, height, width, x.device).to(tokens)
+        counts = (shift_counts if is_recording() else _counted_once)(
+            tuple(directions), height, width, x.device
+        )
+        counts = counts.to(tokens.dtype)
         means = (counts @ tokens / (height * width)).to(x.dtype)
     channels = (x.shape[3] if weight is None else len(weight)) // len(shifts)
     groups = [
@@ -72,9 +76,10 @@ def sum_of_shifted_means(
         maps = zip(means.split(sizes, dim=2), groups, strict=True)
         parts = [part[:, direction] for part, (_, direction) in maps]
     else:
-        maps = zip(weight.split(sizes), bias.split(sizes), groups, strict=True)
-        parts = [F.linear(means[:, direction], w, b) for w, b, (_, direction) in maps]
-    return torch.cat(parts, dim=1).unflatten(1, (len(shifts), channels)).sum(dim=1)
+        maps = zip(weight.split(sizes), groups, strict=True)
+        parts = [F.linear(means[:, direction], part) for part, (_, direction) in maps]
+    total = torch.cat(parts, dim=1) if bias is None else torch.cat(parts, dim=1) + bias
+    return total.unflatten(1, (len(shifts), channels)).sum(dim=1)
 
 
 def shift_counts(
@@ -112,6 +117,19 @@ def shift_counts(
     ).flatten(1)
 
 
+@lru_cache(maxsize=1024)
+def _counted_once(
+    directions: tuple[Direction, ...], height: int, width: int, device: torch.device
+) -> Tensor:
+    # A tensor made in inference mode could not take part in training later.
+    with torch.inference_mode(False):
+        return shift_counts(directions, height, width, device).to(torch.float32)
+
+
+def _hashable(shifts: Sequence[Shift]) -> tuple[Shift, ...]:
+    return tuple(tuple(map(tuple, shift)) for shift in shifts)
+
+
 def _sum_of_shifted(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
     parts = zip(maps.chunk(len(shifts), dim=1), weights.unbind(dim=1), shifts, strict=True)
     return sum(weight[..., None, None] * spatial_shift(x, shift) for x, weight, shift in parts)
@@ -121,18 +139,17 @@ class _ShiftedSum(torch.autograd.Function):
     """:func:`shifted_sum`, region by region."""
 
     @staticmethod
-    def forward(ctx, maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
+    def forward(ctx, maps: Tensor, weights: Tensor, shifts: tuple[Shift, ...]) -> Tensor:
         ctx.save_for_backward(maps, weights)
         ctx.shifts = shifts
         y = torch.empty_like(maps[:, : weights.shape[2]])
-        for k, x, weight, moves in _moves(maps, weights, shifts):
-            for channels, moved, kept, _ in moves:
-                for target, source in [moved, *((border, border) for border in kept)]:
-                    part, scale = x[:, channels][source], weight[:, channels]
-                    if k == 0:
-                        torch.mul(part, scale, out=y[:, channels][target])
-                    else:
-                        y[:, channels][target].addcmul_(part, scale)
+        for move in _moves(shifts, *y.shape[1:]):
+            weight = weights[move.weight]
+            for target, source in [move.moved, *move.kept]:
+                if move.first:
+                    torch.mul(maps[source], weight, out=y[target])
+                else:
+                    y[target].addcmul_(maps[source], weight)
         return y
 
     @staticmethod
@@ -142,54 +159,67 @@ class _ShiftedSum(torch.autograd.Function):
             y = _sum_of_shifted(maps, weights, ctx.shifts)
             return *torch.autograd.grad(y, (maps, weights), grad, create_graph=True), None
         grad_maps, grad_weights = torch.empty_like(maps), torch.zeros_like(weights)
-        maps_and_gradients = zip(
-            _moves(maps, weights, ctx.shifts), grad_maps.chunk(len(ctx.shifts), dim=1), strict=True
-        )
-        for (k, x, weight, moves), grad_x in maps_and_gradients:
-            for channels, (target, source), kept, unread in moves:
-                part, part_grad, scale = grad[:, channels], grad_x[:, channels], weight[:, channels]
-                torch.mul(part[target], scale, out=part_grad[source])
-                for border in unread:
-                    part_grad[border] = 0
-                for border in kept:
-                    part_grad[border].addcmul_(part[border], scale)
-                for to, come_from in [(target, source), *((border, border) for border in kept)]:
-                    products = part[to] * x[:, channels][come_from]
-                    grad_weights[:, k, channels] += products.sum(dim=(2, 3))
+        for move in _moves(ctx.shifts, *grad.shape[1:]):
+            weight = weights[move.weight]
+            target, source = move.moved
+            torch.mul(grad[target], weight, out=grad_maps[source])
+            for lost in move.lost:
+                grad_maps[lost] = 0
+            for target, source in move.kept:
+                grad_maps[source].addcmul_(grad[target], weight)
+            for target, source in [move.moved, *move.kept]:
+                products = (grad[target] * maps[source]).sum(dim=(2, 3), keepdim=True)
+                grad_weights[move.weight] += products
         return grad_maps, grad_weights, None
 
 
-def _moves(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Iterator[tuple]:
-    """Each map with its number, its weight and its moves: what of it goes where.
+class _Move(NamedTuple):
+    """What of one group of channels of one map goes where; pairs are of the sum and the maps."""
 
-    A move is a slice of channels, the region that tokens move into with the one that they come
-    from, the regions whose tokens keep their value, and those whose tokens move off the map.
-    """
-    height, width = maps.shape[2:]
+    first: bool  # whether the map is the first one
+    weight: Index
+    moved: tuple[Index, Index]
+    kept: list[tuple[Index, Index]]  # borders that nothing moves into
+    lost: list[Index]  # borders of the maps that move off
+
+
+@lru_cache(maxsize=1024)
+def _moves(shifts: tuple[Shift, ...], channels: int, height: int, width: int) -> list[_Move]:
+    """All that a shifted sum consists of."""
+    everything = slice(None)
 
     def overlap(steps: int, length: int) -> slice:
         return slice(max(steps, 0), length + min(steps, 0))
 
-    def outside(rows: slice, columns: slice) -> list[Region]:
+    def outside(rows: slice, columns: slice) -> list[tuple[slice, slice]]:
         regions = [
             (slice(0, rows.start), slice(0, width)),
             (slice(rows.stop, height), slice(0, width)),
             (rows, slice(0, columns.start)),
             (rows, slice(columns.stop, width)),
         ]
-        return [
-            (..., *region) for region in regions if all(part.start < part.stop for part in region)
-        ]
+        return [region for region in regions if all(part.start < part.stop for part in region)]
 
-    for k, (x, shift) in enumerate(zip(maps.chunk(len(shifts), dim=1), shifts, strict=True)):
-        moves = []
-        for channels, (down, right) in channel_groups(shift, x.shape[1]):
+    moves = []
+    for k, shift in enumerate(shifts):
+        for group, (down, right) in channel_groups(shift, channels):
+            if group.start == group.stop:
+                continue
             if abs(down) >= height or abs(right) >= width:
                 down = right = 0
-            target = overlap(down, height), overlap(right, width)
-            source = overlap(-down, height), overlap(-right, width)
-            if channels.start < channels.stop:
-                moves.append(
-                    (channels, ((..., *target), (..., *source)), outside(*target), outside(*source))
+            to = overlap(down, height), overlap(right, width)
+            of = overlap(-down, height), overlap(-right, width)
+            of_maps = slice(k * channels + group.start, k * channels + group.stop)
+            moves.append(
+                _Move(
+                    first=k == 0,
+                    weight=(everything, k, group, None, None),
+                    moved=((everything, group, *to), (everything, of_maps, *of)),
+                    kept=[
+                        ((everything, group, *border), (everything, of_maps, *border))
+                        for border in outside(*to)
+                    ],
+                    lost=[(everything, of_maps, *border) for border in outside(*of)],
                 )
-        yield k, x, weights[:, k, :, None, None], moves
+            )
+    return moves
