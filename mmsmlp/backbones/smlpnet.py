@@ -70,19 +70,14 @@ class SMLPBlock(nn.Module):
 
     def token_mixing(self, x: Tensor, lean: bool) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W): a local depthwise convolution, then the global sMLP."""
-        if self.dwconv is None:
-            return self.smlp(self.norm_act(self.norm2, x, lean))
-        x = self.norm_act(self.norm1, x, lean)
+        y = (self.norm2 if self.dwconv is None else self.norm1)(x)
+        # What fuses norms may leave an identity in their place, and the input is not ours.
+        inplace = lean and y is not x
         if self.smlp is None:
-            return self.dwconv(x)
-        x = conv_norm(x, self.dwconv, self.norm2, lean)
-        return self.smlp(self.act(x, inplace=lean))
-
-    def norm_act(self, norm: nn.Module, x: Tensor, lean: bool) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        y = norm(x)
-        # What fuses norms may leave an identity in their place.
-        return self.act(y, inplace=lean and y is not x)
+            return self.act.then(self.dwconv, y, inplace)
+        if self.dwconv is not None:
+            y = self.act.then(lambda y: conv_norm(y, self.dwconv, self.norm2, lean), y, inplace)
+        return self.act.then(self.smlp, y, inplace)
 
     def channel_mixing(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C), each token by itself."""

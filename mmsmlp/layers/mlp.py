@@ -26,4 +26,4 @@ class ChannelMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""
-        return self.fc2(self.act(self.fc1(x), inplace=is_lean(self)))
+        return self.act.then(self.fc2, self.fc1(x), inplace=is_lean(self))
