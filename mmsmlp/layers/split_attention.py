@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class SplitAttention(nn.Module):
-    r"""A weighted sum of K maps, each channel weighing the maps by what all tokens say.
+    r"""Weights for the sum of K maps: each channel weighs the maps by what all tokens say.
 
     Source: arXiv 2108.01072, section 3. With :math:`a \in R^c` the sum of all tokens of all maps,
 
@@ -44,12 +44,12 @@ class SplitAttention(nn.Module):
         nn.init.trunc_normal_(self.weight2, std=0.02)
 
     def logits(self, mean: Tensor) -> Tensor:
-        """(N, C) -> (N, K, C), the input of the softmax."""
+        """(N, C), the mean over tokens of all maps added up -> (N, K, C), the softmax's input."""
         hidden = F.gelu(F.linear(self.num_tokens * mean, self.weight1))
         return F.linear(hidden, self.weight2).unflatten(1, (self.num_maps, -1))
 
     def forward(self, mean: Tensor) -> Tensor:
-        """(N, C) -> (N, K, C)."""
+        """(N, C), see :meth:`logits` -> (N, K, C), the weight of each map and channel."""
         return self.logits(mean).softmax(dim=1)
 
     def extra_repr(self) -> str:
