@@ -7,4 +7,3 @@ model = dict(
     neck=_base_.neck,
     roi_head=dict(mask_head=_base_.mask_head),
 )
-optim_wrapper = dict(paramwise_cfg=_base_.paramwise_cfg)

@@ -3,5 +3,3 @@
 _base_ = ["_base_/mask2former_coco.py", "_base_/s2mlpv2_s4.py"]
 
 model = dict(backbone=_base_.backbone, panoptic_head=dict(in_channels=_base_.channels))
-# As in the other recipes, a hundredth of what the rest of the backbone has.
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"fusion.weight1": dict(lr_mult=0.001)}))

@@ -21,4 +21,3 @@ model = dict(
         mask_head=dict(norm_cfg=dict(type="SyncBN")),
     ),
 )
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"fusion.weight1": dict(lr_mult=0.01)}))

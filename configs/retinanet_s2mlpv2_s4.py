@@ -3,4 +3,3 @@
 _base_ = ["_base_/retinanet_coco_1x.py", "_base_/s2mlpv2_s4.py"]
 
 model = dict(backbone=_base_.backbone, neck=dict(_base_.neck, in_channels=_base_.channels[1:]))
-optim_wrapper = dict(paramwise_cfg=_base_.paramwise_cfg)

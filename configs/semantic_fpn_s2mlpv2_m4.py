@@ -3,4 +3,3 @@
 _base_ = ["_base_/semantic_fpn.py", "_base_/ade20k_40k.py", "_base_/s2mlpv2_m4.py"]
 
 model = dict(backbone=_base_.backbone, neck=_base_.neck)
-optim_wrapper = dict(paramwise_cfg=_base_.paramwise_cfg)

@@ -7,4 +7,3 @@ model = dict(
     decode_head=dict(in_channels=_base_.channels),
     auxiliary_head=dict(in_channels=_base_.channels[2]),
 )
-optim_wrapper = dict(paramwise_cfg=_base_.paramwise_cfg)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
 
 from mmsmlp.layers.linear_maps import convolutions_are_faster
@@ -68,6 +69,15 @@ def half(request: pytest.FixtureRequest) -> torch.dtype:
             return request.param
     except RuntimeError as error:  # torch 2.1 knows bfloat16 only
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """What is logged, with its level."""
+    records = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, "handle", lambda r: records.append((r.levelno, r.getMessage())))
+    return records
 
 
 @pytest.fixture(scope="session")

@@ -68,9 +68,7 @@ def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> 
     slower = 0.1 if recipe.startswith("mask2former") else 1
     for name, parameter in model.backbone.named_parameters():
         group = groups[id(parameter)]
-        # What split attention weighs by learns at a hundredth of the rate.
-        rate = slower * expected["lr"] * (0.01 if "fusion.weight1" in name else 1)
-        assert group["lr"] == pytest.approx(rate), name
+        assert group["lr"] == pytest.approx(slower * expected["lr"]), name
         decays = parameter.ndim > 1 or (slower < 1 and "norm" not in name)
         assert group["weight_decay"] == (expected["decay"] if decays else 0), name
     if "mask_rcnn" in recipe:

@@ -22,12 +22,26 @@ def main() -> None:
         "--jobs", type=int, default=2, help="how many trainings run side by side (default: 2)"
     )
     parser.add_argument("--list", action="store_true", help="say what is done and what is not")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        metavar="NAME",
+        help="of transfer: run these only; the others keep the figures of the documentation",
+    )
     args = parser.parse_args()
     if args.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {args.jobs}")
     experiment = EXPERIMENTS[args.name]
     root = Path(args.work_dir or f"work_dirs/{args.name}")
-    jobs = list(experiment.jobs(root))
+    chosen = {}
+    if args.networks:
+        if experiment is not transfer or not set(args.networks) <= transfer.NETWORKS.keys():
+            raise UsageError(
+                f"--networks of transfer must be among {', '.join(transfer.NETWORKS)}, other "
+                f"experiments have none; got {' '.join(args.networks)} for {args.name}"
+            )
+        chosen = dict(networks=args.networks)
+    jobs = list(experiment.jobs(root, **chosen))
     if args.list:
         # Unlike print, at ease with a reader that has seen enough, such as head.
         console = Console(highlight=False)
@@ -42,7 +56,7 @@ def main() -> None:
         run_jobs(jobs, root, args.jobs)
     except JobFailed as error:
         raise UsageError(str(error)) from error
-    print(report(experiment, root, Path("docs")))
+    print(report(experiment, root, Path("docs"), **chosen))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,3 @@ backbone = dict(type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1)
 # norms take it away.
 neck = dict(in_channels=channels, norm_cfg=dict(type="SyncBN"))
 mask_head = dict(norm_cfg=dict(type="SyncBN"))
-# What split attention weighs by is a sum over thousands of tokens: at the rate of other layers it
-# would choose one map for good within a few steps.
-paramwise_cfg = dict(custom_keys={"fusion.weight1": dict(lr_mult=0.01)})

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 from mmcv.cnn.bricks import DropPath
+from mmengine.logging import print_log
 from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
@@ -133,15 +134,17 @@ INIT = (
 class S2MLPv2(PyramidBackbone):
     """S²-MLPv2 as a backbone for images of any size.
 
-    No weight depends on the size of the image; what split attention sees of it is kept on the
-    scale of ``img_size`` (:class:`~mmsmlp.layers.SplitAttention`).
+    No weight depends on the size of the image: split attention weighs by the mean over tokens.
+    Weights of the paper's form, made for their sum, load as well
+    (:class:`~mmsmlp.layers.SplitAttention`).
 
     Args:
         arch: ``'small/7'``, ``'medium/7'`` or ``'small/14'`` (table 1 of the paper: two levels at
             strides 7 and 14, or both at 14), ``'small/4'`` or ``'medium/4'`` (the four-level
             pyramid that its authors leave to future work), or a dict of ``embed_dims``,
             ``depths``, ``patch_sizes`` and ``mlp_ratio``.
-        img_size: Height and width in pixels (or one for both) of the image that sets the scale.
+        img_size: Height and width in pixels (or one for both) of the images that weights of the
+            paper's form were trained on.
         in_channels: Channels of the image.
         out_indices: Stages to return, in this order, negative ones counting from the end; all if
             not given.
@@ -226,3 +229,17 @@ class S2MLPv2(PyramidBackbone):
             with_cp=with_cp,
             init_cfg=list(INIT) if init_cfg is None else init_cfg,
         )
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        of_sums = [
+            name
+            for name, module in self.named_modules(prefix=prefix.removesuffix("."))
+            if isinstance(module, SplitAttention) and module.is_of_sums(state_dict, f"{name}.")
+        ]
+        if of_sums:
+            print_log(
+                f"Rescaling {len(of_sums)} split attentions of the checkpoint from the sum over "
+                "tokens, as in the paper, to their mean",
+                logger="current",
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from mmsmlp.layers import AxialMixing, WeightedSum
+from mmsmlp.layers import AxialMixing, SplitAttention, WeightedSum
 
 from .errors import CheckpointError
 
@@ -105,11 +105,13 @@ def _find_prefix(names: Collection[str], keys: Iterable[str], given: str | None)
 
 
 def _is_resizable(module: nn.Module, name: str, *shapes: tuple[int, ...]) -> bool:
-    """Whether it is an axial map of another native length, or a weighted sum as it once was."""
+    """Whether it is an axial map of another native length, or has another form that loads."""
     owner = module.get_submodule(name.rpartition(".")[0])
     source, target = shapes
     if isinstance(owner, WeightedSum):
         return source == owner.shape
+    if isinstance(owner, SplitAttention):
+        return source == target[::-1]
     return (
         isinstance(owner, AxialMixing)
         and len(source) == len(target)

@@ -10,11 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .precision import without_autocast
 from .recording import is_recording
 from .shift import Direction, channel_groups, spatial_shift
 
 Shift = Sequence[Direction]
 Index = tuple[Any, ...]
+
+# What a token counts in a sum: exact in half precision, which then holds a sum over millions of
+# them as well, so that no map is converted for it.
+COUNT = 2.0**-12
 
 
 def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
@@ -52,33 +57,32 @@ def sum_of_shifted_means(
         bias: ``(K·C,)``.
 
     Returns:
-        ``(N, C)``.
+        ``(N, C)``, in single precision at least.
     """
     directions = list(dict.fromkeys(d for shift in _hashable(shifts) for d in [*shift, (0, 0)]))
     height, width = x.shape[1:3]
-    # In single precision: half of it does not hold sums over thousands of tokens.
-    with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
-        tokens = x.flatten(1, 2).to(torch.promote_types(x.dtype, torch.float32))
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    with without_autocast(x):
         counts = (shift_counts if is_recording() else _counted_once)(
             tuple(directions), height, width, x.device
         )
-        counts = counts.to(tokens.dtype)
-        means = (counts @ tokens / (height * width)).to(x.dtype)
-    channels = (x.shape[3] if weight is None else len(weight)) // len(shifts)
-    groups = [
-        (group.stop - group.start, directions.index(direction))
-        for shift in shifts
-        for group, direction in channel_groups(shift, channels)
-        if group.start < group.stop
-    ]
-    sizes = [size for size, _ in groups]
-    if weight is None:
-        maps = zip(means.split(sizes, dim=2), groups, strict=True)
-        parts = [part[:, direction] for part, (_, direction) in maps]
-    else:
-        maps = zip(weight.split(sizes), groups, strict=True)
-        parts = [F.linear(means[:, direction], part) for part, (_, direction) in maps]
-    total = torch.cat(parts, dim=1) if bias is None else torch.cat(parts, dim=1) + bias
+        sums = (COUNT * counts).to(x.dtype) @ x.flatten(1, 2)
+        means = sums.to(dtype) / (COUNT * height * width)
+        channels = (x.shape[3] if weight is None else len(weight)) // len(shifts)
+        groups = [
+            (group.stop - group.start, directions.index(direction))
+            for shift in shifts
+            for group, direction in channel_groups(shift, channels)
+            if group.start < group.stop
+        ]
+        sizes = [size for size, _ in groups]
+        if weight is None:
+            maps = zip(means.split(sizes, dim=2), groups, strict=True)
+            parts = [part[:, direction] for part, (_, direction) in maps]
+        else:
+            maps = zip(weight.to(dtype).split(sizes), groups, strict=True)
+            parts = [F.linear(means[:, direction], part) for part, (_, direction) in maps]
+        total = torch.cat(parts, dim=1) if bias is None else torch.cat(parts, dim=1) + bias
     return total.unflatten(1, (len(shifts), channels)).sum(dim=1)
 
 

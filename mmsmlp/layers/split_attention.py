@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .precision import without_autocast
 
 
 class SplitAttention(nn.Module):
@@ -17,36 +23,60 @@ class SplitAttention(nn.Module):
 
     and :math:`\bar c = c/4`, which the paper leaves open and its parameter counts settle.
 
-    The paper's sum grows with the number of tokens. Here it is the mean times ``num_tokens``: the
-    paper's sum at the native size, and on the scale of that at every other.
+    The paper's sum grows with the number of tokens, and asks for a tiny :math:`W_1`: a few steps at
+    the learning rate of other layers saturate the softmax, and one map is chosen for good. Here
+    :math:`a` is the mean over tokens divided by :math:`\sqrt c`, and :math:`W_1` is larger by both:
+    the same function at the native size, on the same scale at every other. The root is there
+    because the channels of a mean pull in one direction, image by image: together they move
+    :math:`a W_1` c times as fast as each of them.
 
-    A sum over thousands of tokens saturates the softmax unless the weights are small: they start
-    such that all maps weigh about the same.
+    State dicts of the paper's form load as well. They hold both weights as linear layers do,
+    :math:`(\bar c, c)` and :math:`(Kc, \bar c)`, and :math:`W_1` for the sum of tokens.
 
     Args:
         channels: Number of channels c of each map.
         num_maps: Number of maps K.
-        num_tokens: Native number of tokens of a map.
+        num_tokens: Native number of tokens of a map, for state dicts of the paper's form.
     """
 
     def __init__(self, channels: int, num_maps: int, num_tokens: int) -> None:
         super().__init__()
         self.num_maps = num_maps
         self.num_tokens = num_tokens
+        self.root = math.sqrt(channels)
         # Not linear layers: what initialises all of those in a network shall not reach these.
-        self.weight1 = nn.Parameter(torch.empty(channels // 4, channels))
-        self.weight2 = nn.Parameter(torch.empty(num_maps * channels, channels // 4))
+        self.weight1 = nn.Parameter(torch.empty(channels, channels // 4))
+        self.weight2 = nn.Parameter(torch.empty(channels // 4, num_maps * channels))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise by truncated normals of 0.02, for a mean over tokens in place of a sum."""
-        nn.init.trunc_normal_(self.weight1, std=0.02 / self.num_tokens)
+        """Initialise by truncated normals of 0.02: at first all maps weigh about the same."""
+        nn.init.trunc_normal_(self.weight1, std=0.02 * self.root)
         nn.init.trunc_normal_(self.weight2, std=0.02)
 
+    def is_of_sums(self, state_dict: Mapping[str, Any], prefix: str) -> bool:
+        """Whether a state dict holds the weights in the paper's form, for the sum of tokens."""
+        weight = state_dict.get(prefix + "weight1")
+        return weight is not None and weight.shape == self.weight1.T.shape
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        if self.is_of_sums(state_dict, prefix):
+            scale = self.num_tokens * self.root
+            ours = {prefix + "weight1": scale * state_dict[prefix + "weight1"].T}
+            if (weight := state_dict.get(name := prefix + "weight2")) is not None:
+                ours[name] = weight.T
+            state_dict = {**state_dict, **ours}
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def logits(self, mean: Tensor) -> Tensor:
-        """(N, C), the mean over tokens of all maps added up -> (N, K, C), the softmax's input."""
-        hidden = F.gelu(F.linear(self.num_tokens * mean, self.weight1))
-        return F.linear(hidden, self.weight2).unflatten(1, (self.num_maps, -1))
+        """(N, C), the mean over tokens of all maps added up -> (N, K, C), the softmax's input.
+
+        In single precision at least, inside of autocast as well.
+        """
+        dtype = torch.promote_types(mean.dtype, torch.float32)
+        with without_autocast(mean):
+            hidden = F.gelu(mean.to(dtype) / self.root @ self.weight1.to(dtype))
+            return (hidden @ self.weight2.to(dtype)).unflatten(1, (self.num_maps, -1))
 
     def forward(self, mean: Tensor) -> Tensor:
         """(N, C), see :meth:`logits` -> (N, K, C), the weight of each map and channel."""

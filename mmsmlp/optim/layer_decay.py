@@ -11,7 +11,8 @@ from torch import nn
 
 from mmsmlp.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-NO_DECAY = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0, "flat_decay_mult": 0.0}
+# Of norms, biases and whatever else has one dimension, such as weights of maps in a sum.
+NO_DECAY = dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from mmsmlp.optim import NO_DECAY
+
 ADAMW = dict(type="AdamW", lr=1e-4, weight_decay=0.05)
-NO_DECAY = dict(norm_decay_mult=0.0, bias_decay_mult=0.0)
 # Mean and deviation of ImageNet's RGB, which the backbones are trained with.
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
 
-def adapt_optimizer(cfg: dict[str, Any], slower: Mapping[str, float] | None = None) -> None:
-    """Give a config AdamW, without decay of norms and biases.
+def adapt_optimizer(cfg: dict[str, Any]) -> None:
+    """Give a config AdamW, without decay of norms, biases and other flat parameters.
 
     One that has Adam or AdamW keeps it with all its settings, because heads such as those of DETR
     depend on them. Layer-wise decay made for another backbone becomes that of this package.
 
     Args:
         cfg: The config, changed in place; one without ``optim_wrapper`` stays as it is.
-        slower: Parts of names of parameters of the backbone, and which part of the backbone's
-            learning rate they get.
     """
     wrapper = cfg.get("optim_wrapper")
     if not wrapper:
@@ -39,11 +37,6 @@ def adapt_optimizer(cfg: dict[str, Any], slower: Mapping[str, float] | None = No
         wrapper["paramwise_cfg"] = dict(layer_decay_rate=rate)
     else:
         wrapper["paramwise_cfg"] = {**settings, **NO_DECAY}
-    if slower:
-        keys = dict(wrapper["paramwise_cfg"].get("custom_keys") or {})
-        of_backbone = keys.get("backbone", {}).get("lr_mult", 1)
-        keys.update((name, dict(lr_mult=of_backbone * rate)) for name, rate in slower.items())
-        wrapper["paramwise_cfg"]["custom_keys"] = keys
 
 
 def _schedulers(cfg: dict[str, Any]) -> list[dict[str, Any]]:

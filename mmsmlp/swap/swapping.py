@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from mmsmlp.recipes import base_settings
-
 from .backbones import outputs_of, stages_of
 from .errors import SwapError
 from .levels import choose, undilated
@@ -17,11 +15,6 @@ from .recipe import adapt_optimizer, adapt_preprocessing
 SCOPES = ("mmdet", "mmseg")
 # Necks that take norms, and have none unless told.
 NORMLESS_NECKS = ("FPN", "PAFPN")
-# As the recipes of this package have it.
-SLOWER = {
-    name: settings["lr_mult"]
-    for name, settings in base_settings("s2mlpv2_s4.py")["paramwise_cfg"]["custom_keys"].items()
-}
 
 
 def swap_backbone(
@@ -75,7 +68,7 @@ def swap_backbone(
     _forget_weights(cfg, host)
     adapt_preprocessing(cfg["model"])
     if not keep_optimizer:
-        adapt_optimizer(cfg, SLOWER if backbone["type"].endswith("S2MLPv2") else None)
+        adapt_optimizer(cfg)
     return cfg
 
 

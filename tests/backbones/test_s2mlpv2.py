@@ -1,23 +1,29 @@
 """S²-MLPv2 against the paper's equations, and its split attention away from the native size."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.runner import load_checkpoint
 
 from mmsmlp.backbones import S2MLPv2
 from mmsmlp.backbones.s2mlpv2 import S2Component
 from mmsmlp.layers import SS1, SS2, STAY, SplitAttention, spatial_shift
 
-GOLDEN = Path(__file__).parents[1] / "data" / "s2mlpv2_component.npz"
+DATA = Path(__file__).parents[1] / "data"
 MINI = dict(embed_dims=(8, 16), depths=(2, 1), patch_sizes=(7, 2), mlp_ratio=3)
 
 
+def arrays(name: str) -> dict[str, torch.Tensor]:
+    with np.load(DATA / name) as data:
+        return {key: torch.from_numpy(data[key]) for key in data.files}
+
+
 def test_component_equals_the_equations() -> None:
-    with np.load(GOLDEN) as data:
-        golden = {key: torch.from_numpy(data[key]) for key in data.files}
+    golden = arrays("s2mlpv2_component.npz")
     x = golden["input"]
     attention = SplitAttention(16, 3, num_tokens=x[0, 0].numel())
     component = S2Component(16, attention, (SS1, SS2, STAY))
@@ -163,6 +169,69 @@ def test_split_attention_is_not_saturated_at_the_start() -> None:
     network.init_weights()
     x = F.interpolate(torch.randn(1, 3, 8, 8), size=(224, 224), mode="bicubic")
     assert max(a.softmax(dim=1).max() for a in logits(network, x)) < 0.5
+
+
+@pytest.mark.parametrize("size", [56, 128, 512])
+@pytest.mark.parametrize("way", ["autocast", "cast"])
+def test_half_precision_suffices_for_large_maps(way: str, size: int, half: torch.dtype) -> None:
+    """As many tokens as images of 224 to 2048 pixels have at stride 4, and ten times as large."""
+    torch.manual_seed(0)
+    component = S2Component(8, SplitAttention(8, 3, num_tokens=size**2), (SS1, SS2, STAY))
+    # A part in common to all tokens, as layer norms leave it, makes the sum over them large.
+    x = 10 * (torch.randn(1, size, size, 8) + 2 * torch.randn(8))
+    seen = []
+    component.fusion.register_forward_hook(lambda *call: seen.extend(call[1:]))
+    with torch.no_grad():
+        exact = component(x)
+        if way == "autocast":
+            with torch.autocast("cpu", half):
+                rounded = component(x)
+        else:
+            rounded = component.to(half)(x.to(half))
+    assert rounded.dtype == half and rounded.isfinite().all()
+    assert exact.std() > 1
+    # Two products, and a fusion between them.
+    eps = 4 * torch.finfo(half).eps
+    torch.testing.assert_close(rounded.float(), exact, rtol=eps, atol=eps * exact.abs().max())
+    (exact_mean,), exact_weights, (mean,), weights = seen
+    assert exact_mean.abs().max() > 10
+    assert mean.dtype == weights.dtype == torch.float32
+    torch.testing.assert_close(mean, exact_mean, rtol=eps, atol=eps * exact_mean.abs().max())
+    torch.testing.assert_close(weights, exact_weights, rtol=0, atol=0.02)
+
+
+def load(network: S2MLPv2, path: Path) -> None:
+    network.load_state_dict(torch.load(path)["state_dict"])
+
+
+def load_by_mmengine(network: S2MLPv2, path: Path) -> None:
+    load_checkpoint(network, str(path), strict=True)
+
+
+def load_by_init_cfg(network: S2MLPv2, path: Path) -> None:
+    network.init_cfg = dict(type="Pretrained", checkpoint=str(path))
+    network.init_weights()
+
+
+@pytest.mark.parametrize("way", [load, load_by_mmengine, load_by_init_cfg])
+def test_checkpoints_for_the_sum_over_tokens_give_what_they_gave(
+    way: Callable[[S2MLPv2, Path], None], tmp_path: Path, log: list[tuple[int, str]]
+) -> None:
+    """Weights and outputs of a network whose split attention weighed by the sum, not the mean."""
+    reference = arrays("s2mlpv2_of_sums.npz")
+    weights = {key[2:]: value for key, value in reference.items() if key.startswith("w.")}
+    arch = dict(embed_dims=(8, 16), depths=(1, 1), patch_sizes=(4, 2), mlp_ratio=2)
+    line = "Rescaling 2 split attentions of the checkpoint from the sum over tokens"
+    for number, said in enumerate([1, 0]):  # and saved anew, for the mean
+        path = tmp_path / f"{number}.pth"
+        torch.save(dict(state_dict=weights), path)
+        network = S2MLPv2(arch, img_size=48)
+        log.clear()
+        way(network, path)
+        assert sum(message.startswith(line) for _, message in log) == said
+        for i, y in enumerate(network.eval()(reference["input"])):
+            torch.testing.assert_close(y, reference[f"output{i}"], rtol=1e-6, atol=1e-6)
+        weights = dict(network.state_dict())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmsmlp.checkpoints import CheckpointError, match
-from mmsmlp.layers import AxialMixing, WeightedSum
+from mmsmlp.layers import AxialMixing, SplitAttention, WeightedSum
 
 
 class Network(nn.Module):
@@ -70,6 +70,16 @@ def test_weighted_sums_of_four_dimensions_are_resized_and_other_shapes_are_not()
     fusion, weight = WeightedSum(4, 3), torch.zeros(3, 4, 1, 1)
     assert match(fusion, {"weight": weight}).resized == {"weight": ((3, 4, 1, 1), (12,))}
     assert "weight" in match(fusion, {"weight": weight.view(4, 3, 1, 1)}).mismatched
+
+
+def test_split_attention_of_the_papers_form_is_resized_and_other_shapes_are_not() -> None:
+    attention = SplitAttention(8, 3, num_tokens=4)
+    paper = {name: weight.T for name, weight in attention.state_dict().items()}
+    shapes = {"weight1": ((2, 8), (8, 2)), "weight2": ((24, 2), (2, 24))}
+    assert match(attention, paper).resized == shapes
+    assert not match(attention, attention.state_dict()).resized
+    other = {name: torch.zeros(4, 4) for name in paper}
+    assert set(match(attention, other).mismatched) == set(paper)
 
 
 @pytest.mark.parametrize("state_dict", [{}, {"layer1.weight": torch.zeros(1)}, {"fc.bias": None}])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor, nn
 
@@ -57,15 +56,6 @@ def classifier(backbone: dict) -> BaseModel:
 
 
 NETWORKS = pytest.mark.parametrize("network", [detector, segmentor, classifier])
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """What is logged, with its level."""
-    records = []
-    logger = MMLogger.get_current_instance()
-    monkeypatch.setattr(logger, "handle", lambda r: records.append((r.levelno, r.getMessage())))
-    return records
 
 
 def about_loading(log: list[tuple[int, str]]) -> tuple[int, str]:

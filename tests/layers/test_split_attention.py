@@ -6,18 +6,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmsmlp.layers import Mean, SplitAttention, shifted_sum
+from mmsmlp.layers import STAY, Mean, SplitAttention, shifted_sum
 
-STAY = ((),) * 3
+UNSHIFTED = (STAY,) * 3
+
+
+def paper(layer: SplitAttention, tokens: float) -> tuple[Tensor, Tensor]:
+    """The paper's weights, made for the sum of tokens."""
+    return layer.weight1 / (tokens * math.sqrt(len(layer.weight1))), layer.weight2
 
 
 def weigh(layer: SplitAttention, maps: list[Tensor], tokens: float) -> Tensor:
     """The paper's steps one by one, with ``tokens`` times the mean for the sum of tokens."""
+    weight1, weight2 = paper(layer, tokens)
     num_maps, channels = len(maps), maps[0].shape[1]
     a = torch.stack(maps).sum(dim=(0, 3, 4)) * tokens / maps[0][0, 0].numel()
-    hidden = a @ layer.weight1.T
+    hidden = a @ weight1
     hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
-    scores = (hidden @ layer.weight2.T).reshape(-1, num_maps, channels).exp()
+    scores = (hidden @ weight2).reshape(-1, num_maps, channels).exp()
     weights = scores / scores.sum(dim=1, keepdim=True)
     return torch.einsum("nkc,knchw->nchw", weights, torch.stack(maps))
 
@@ -35,13 +41,15 @@ def test_equals_its_formula(size: tuple[int, int], num_maps: int) -> None:
     weights = layer(mean(maps))
     assert weights.shape == (2, num_maps, 8)
     torch.testing.assert_close(
-        shifted_sum(torch.cat(maps, dim=1), weights, STAY[:num_maps]), weigh(layer, maps, tokens=12)
+        shifted_sum(torch.cat(maps, dim=1), weights, UNSHIFTED[:num_maps]),
+        weigh(layer, maps, tokens=12),
     )
     if size == (3, 4):
         a = sum(x.sum(dim=(2, 3)) for x in maps)
+        weight1, weight2 = paper(layer, tokens=12)
         torch.testing.assert_close(
             layer.logits(mean(maps)).flatten(1),
-            torch.nn.functional.gelu(a @ layer.weight1.T) @ layer.weight2.T,
+            torch.nn.functional.gelu(a @ weight1) @ weight2,
         )
 
 
@@ -63,5 +71,18 @@ def test_equal_weights_make_the_mean() -> None:
     torch.manual_seed(0)
     maps = torch.randn(3, 2, 8, 5, 7)
     weights = Mean(3)(mean(list(maps)))
-    y = shifted_sum(torch.cat(list(maps), dim=1), weights, STAY)
+    y = shifted_sum(torch.cat(list(maps), dim=1), weights, UNSHIFTED)
     torch.testing.assert_close(y, maps.mean(dim=0))
+
+
+def test_the_papers_form_loads_once_and_ours_as_it_is() -> None:
+    torch.manual_seed(0)
+    layer, copy = (SplitAttention(8, 3, num_tokens=12) for _ in range(2))
+    weight1, weight2 = torch.randn(2, 8), torch.randn(24, 2)
+    state_dict = dict(weight1=weight1, weight2=weight2)
+    layer.load_state_dict(state_dict)
+    assert state_dict["weight1"] is weight1, "what was given is left alone"
+    torch.testing.assert_close(paper(layer, tokens=12)[0], weight1.T)
+    assert torch.equal(layer.weight2, weight2.T)
+    copy.load_state_dict(dict(layer.state_dict()))
+    assert torch.equal(copy.weight1, layer.weight1) and torch.equal(copy.weight2, layer.weight2)

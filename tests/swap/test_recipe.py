@@ -15,7 +15,9 @@ def test_sgd_gives_way_to_adamw_and_the_schedule_ends_in_proportion() -> None:
     adapt_optimizer(cfg)
     wrapper = cfg["optim_wrapper"]
     assert wrapper["optimizer"] == dict(type="AdamW", lr=1e-4, weight_decay=0.05)
-    assert wrapper["paramwise_cfg"] == dict(norm_decay_mult=0.0, bias_decay_mult=0.0)
+    assert wrapper["paramwise_cfg"] == dict(
+        norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0
+    )
     assert wrapper["clip_grad"] == dict(max_norm=35)
     assert cfg["param_scheduler"][0]["eta_min"] == pytest.approx(1e-6)
 
@@ -57,16 +59,3 @@ def test_images_become_those_of_imagenet() -> None:
     raw = dict(data_preprocessor=dict(pad_size_divisor=32))
     adapt_preprocessing(raw)
     assert raw == dict(data_preprocessor=dict(pad_size_divisor=32))
-
-
-@pytest.mark.parametrize("of_backbone", [None, 0.1])
-def test_a_part_of_the_backbone_learns_more_slowly_than_the_rest(of_backbone: float | None) -> None:
-    keys = {"backbone": dict(lr_mult=of_backbone)} if of_backbone else {}
-    cfg = dict(
-        optim_wrapper=dict(
-            optimizer=dict(type="AdamW", lr=1e-4), paramwise_cfg=dict(custom_keys=keys)
-        )
-    )
-    adapt_optimizer(cfg, {"fusion.weight1": 0.01})
-    built = cfg["optim_wrapper"]["paramwise_cfg"]["custom_keys"]
-    assert built == keys | {"fusion.weight1": dict(lr_mult=0.01 * (of_backbone or 1))}

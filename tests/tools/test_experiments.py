@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 
@@ -107,6 +108,14 @@ def test_the_table_of_transfer_has_means_and_gains(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "docs/experiments/transfer.json").read_text())
     assert written["swin"] == dict(top1=63.0, scratch=[23, 24, 25], pretrained=[30, 32, 34])
     assert (tmp_path / "docs/images/transfer.png").stat().st_size > 10_000
+
+    # Run anew, elsewhere, for one network.
+    write_metric(tmp_path / "anew/cifar10/swin", **{"accuracy/top1": 70.0})
+    for start, seed in product(transfer.STARTS, transfer.SEEDS):
+        write_metric(tmp_path / f"anew/camvid/swin/{start}/{seed}", mIoU=40.0 + seed)
+    anew = report(transfer, tmp_path / "anew", tmp_path / "docs", ["swin"]).splitlines()
+    assert anew[:-1] == lines[:-1]
+    assert anew[-1] == "| Swin | 70.0 | 41.0 ± 1.0 | 41.0 ± 1.0 | +0.0 |"
 
 
 def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:

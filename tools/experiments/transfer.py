@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import mean
 
@@ -22,12 +22,12 @@ STARTS = ("scratch", "pretrained")
 SEEDS = (0, 1, 2)
 
 
-def jobs(root: Path) -> Iterator[Job]:
+def jobs(root: Path, networks: Iterable[str] = tuple(NETWORKS)) -> Iterator[Job]:
     """One pretraining per network, then CamVid from both starts with every seed."""
-    for network in NETWORKS:
+    for network in networks:
         yield train_job(f"cifar10/{network}", f"cifar10_{network}", root, randomness__seed=SEEDS[0])
     for seed in SEEDS:
-        for network in NETWORKS:
+        for network in networks:
             yield train_job(
                 f"camvid/{network}/scratch/{seed}",
                 f"camvid_{network}",
@@ -46,7 +46,7 @@ def jobs(root: Path) -> Iterator[Job]:
             )
 
 
-def results(root: Path) -> dict:
+def results(root: Path, networks: Iterable[str] = tuple(NETWORKS)) -> dict:
     """Top-1 by network, mIoU by network, start and seed, both in percent."""
     return {
         network: dict(
@@ -58,7 +58,7 @@ def results(root: Path) -> dict:
                 for start in STARTS
             },
         )
-        for network in NETWORKS
+        for network in networks
     }
 
 
