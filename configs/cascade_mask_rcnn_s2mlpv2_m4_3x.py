@@ -2,8 +2,4 @@
 
 _base_ = ["_base_/cascade_mask_rcnn_coco_3x.py", "_base_/s2mlpv2_m4.py"]
 
-model = dict(
-    backbone=_base_.backbone,
-    neck=_base_.neck,
-    roi_head=dict(mask_head=_base_.mask_head),
-)
+model = dict(backbone=_base_.backbone, neck=_base_.neck)

@@ -11,13 +11,8 @@ roi_extractor = dict(featmap_strides=[7, 14, 28, 56], finest_scale=98)
 model = dict(
     data_preprocessor=dict(pad_size_divisor=14),
     backbone=dict(_delete_=True, type="mmsmlp.S2MLPv2", arch="small/7", drop_path_rate=0.1),
-    # As in _base_/s2mlpv2_s4.py.
-    neck=dict(in_channels=[192, 384], norm_cfg=dict(type="SyncBN")),
+    neck=dict(in_channels=[192, 384]),
     # Anchors of 32 to 512 pixels, as at strides 4 to 64.
     rpn_head=dict(anchor_generator=dict(scales=[32 / 7], strides=[7, 14, 28, 56, 112])),
-    roi_head=dict(
-        bbox_roi_extractor=roi_extractor,
-        mask_roi_extractor=roi_extractor,
-        mask_head=dict(norm_cfg=dict(type="SyncBN")),
-    ),
+    roi_head=dict(bbox_roi_extractor=roi_extractor, mask_roi_extractor=roi_extractor),
 )

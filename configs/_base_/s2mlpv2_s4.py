@@ -3,7 +3,4 @@
 channels = [64, 128, 320, 512]
 # Its paper's drop path, whatever a recipe has.
 backbone = dict(type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1)
-# Layer norms leave all tokens a common part, which grows in training and drowns what differs; batch
-# norms take it away.
-neck = dict(in_channels=channels, norm_cfg=dict(type="SyncBN"))
-mask_head = dict(norm_cfg=dict(type="SyncBN"))
+neck = dict(in_channels=channels)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmsmlp.layers import (
     SS1,
+    CentredLayerNorm2d,
     ChannelMLP,
     Direction,
     LayerNorm2d,
@@ -143,7 +144,7 @@ class S2MLP(PyramidBackbone):
         super().__init__(
             block,
             patch_embed=patch_embed,
-            output_norm=LayerNorm2d,
+            output_norm=CentredLayerNorm2d,
             in_channels=in_channels,
             embed_dims=[channels] * depth,
             depths=[1] * depth,

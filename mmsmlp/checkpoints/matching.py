@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from mmsmlp.layers import AxialMixing, SplitAttention, WeightedSum
+from mmsmlp.layers import AxialMixing, CentredLayerNorm2d, SplitAttention, WeightedSum
 
 from .errors import CheckpointError
 
@@ -25,8 +25,9 @@ class Match:
         resized: Those of ``tensors`` that the module resizes as it loads them, with their shape
             in the state dict and in the module.
         mismatched: What has the name of one of the module's tensors but not its shape, likewise.
-        missing: Names of the module that the state dict lacks. The batch counters of batch norms
-            do not count, since nothing reads them.
+        missing: Names of the module that the state dict lacks. Batch counters of batch norms do
+            not count, since nothing reads them, nor does the mean of a centred layer norm, which
+            starts at zero.
         unexpected: Names below the prefix that the module lacks, without the prefix.
     """
 
@@ -55,7 +56,7 @@ def match(module: nn.Module, weights: Mapping[str, Tensor], prefix: str | None =
             are there under several prefixes.
     """
     own = module.state_dict()
-    required = {name for name in own if not name.endswith("num_batches_tracked")}
+    required = {name for name in own if not _is_dispensable(module, name)}
     prefix = _find_prefix(required, weights, prefix)
     below = {
         key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
@@ -102,6 +103,13 @@ def _find_prefix(names: Collection[str], keys: Iterable[str], given: str | None)
     if len(found) > 1:
         raise CheckpointError(f"it is there under several prefixes, name one: {few(sorted(found))}")
     return found[0]
+
+
+def _is_dispensable(module: nn.Module, name: str) -> bool:
+    """Whether a state dict may lack it."""
+    owner, _, tensor = name.rpartition(".")
+    centred = isinstance(module.get_submodule(owner), CentredLayerNorm2d)
+    return tensor == "num_batches_tracked" or (centred and tensor == "running_mean")
 
 
 def _is_resizable(module: nn.Module, name: str, *shapes: tuple[int, ...]) -> bool:

@@ -7,7 +7,7 @@ from .fusion import ConcatFusion, Sum, WeightedSum
 from .lean import add, add_branch, is_lean, is_observed
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
-from .norm import LayerNorm2d, conv_norm
+from .norm import CentredLayerNorm2d, LayerNorm2d, conv_norm
 from .patch_embed import PatchEmbed
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
@@ -23,6 +23,7 @@ __all__ = [
     "SS2",
     "STAY",
     "AxialMixing",
+    "CentredLayerNorm2d",
     "ChannelMLP",
     "ConcatFusion",
     "Direction",

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
+import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -21,6 +27,53 @@ class LayerNorm2d(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class CentredLayerNorm2d(LayerNorm2d):
+    """Layer norm of each token, less what the tokens of all images have in common.
+
+    A layer norm leaves all tokens a common part. It grows in training and drowns what differs, so
+    that a head without norms hardly learns. As a batch norm does, this takes it away: the mean of
+    each channel over the batch (of all processes) in training, and its running mean in evaluation.
+    The running mean starts at zero, so weights made for a plain layer norm give what they gave.
+
+    Args:
+        channels: Number of channels C.
+        momentum: Share of a batch in the running mean.
+
+    Attributes:
+        running_mean: ``(C,)``.
+    """
+
+    def __init__(self, channels: int, momentum: float = 0.1) -> None:
+        super().__init__(channels)
+        self.momentum = momentum
+        self.register_buffer("running_mean", torch.zeros(channels))
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        if prefix + "weight" in state_dict:  # may be of a plain layer norm
+            zeros = torch.zeros_like(self.running_mean)
+            state_dict = {prefix + "running_mean": zeros, **state_dict}
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
+        if not self.training:
+            tokens, bias = x.permute(0, 2, 3, 1), self.bias - self.running_mean
+            y = F.layer_norm(tokens, self.normalized_shape, self.weight, bias, self.eps)
+            return y.permute(0, 3, 1, 2)
+        y = super().forward(x)
+        mean = mean_of_all(y.mean(dim=(0, 2, 3), dtype=self.running_mean.dtype))
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+        return y - mean.to(y.dtype)[:, None, None]
+
+
+def mean_of_all(x: Tensor) -> Tensor:
+    """The mean of a tensor over all processes, for gradients as well."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    return all_reduce(x) / dist.get_world_size()
 
 
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, lean: bool) -> Tensor:

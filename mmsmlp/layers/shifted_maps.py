@@ -17,10 +17,6 @@ from .shift import Direction, channel_groups, spatial_shift
 Shift = Sequence[Direction]
 Index = tuple[Any, ...]
 
-# What a token counts in a sum: exact in half precision, which then holds a sum over millions of
-# them as well, so that no map is converted for it.
-COUNT = 2.0**-12
-
 
 def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
     r"""The weighted sum of shifted maps, :math:`\sum_k w_k \odot \mathrm{shift}_k(x_k)`.
@@ -62,12 +58,14 @@ def sum_of_shifted_means(
     directions = list(dict.fromkeys(d for shift in _hashable(shifts) for d in [*shift, (0, 0)]))
     height, width = x.shape[1:3]
     dtype = torch.promote_types(x.dtype, torch.float32)
+    counts = (shift_counts if is_recording() else _counted_once)(
+        tuple(directions), height, width, x.device
+    )
     with without_autocast(x):
-        counts = (shift_counts if is_recording() else _counted_once)(
-            tuple(directions), height, width, x.device
-        )
-        sums = (COUNT * counts).to(x.dtype) @ x.flatten(1, 2)
-        means = sums.to(dtype) / (COUNT * height * width)
+        # No map is converted: half precision holds the counts, and sums over millions of tokens as
+        # thousandths. (A constant of this module's would not compile together with `with_cp`.)
+        thousandths = (counts.to(x.dtype) / 1024) @ x.flatten(1, 2)
+        means = thousandths.to(dtype) * (1024 / (height * width))
         channels = (x.shape[3] if weight is None else len(weight)) // len(shifts)
         groups = [
             (group.stop - group.start, directions.index(direction))

@@ -13,8 +13,6 @@ from .readers import host_of, readings, rewrite, used_positions
 from .recipe import adapt_optimizer, adapt_preprocessing
 
 SCOPES = ("mmdet", "mmseg")
-# Necks that take norms, and have none unless told.
-NORMLESS_NECKS = ("FPN", "PAFPN")
 
 
 def swap_backbone(
@@ -63,20 +61,11 @@ def swap_backbone(
         host["neck"] = [choice.adapter, *(neck if isinstance(neck, list) else [neck])]
         if len(host["neck"]) == 1:
             host["neck"] = choice.adapter
-    if "S2MLP" in backbone["type"]:
-        _add_norms(host.get("neck"))
     _forget_weights(cfg, host)
     adapt_preprocessing(cfg["model"])
     if not keep_optimizer:
         adapt_optimizer(cfg)
     return cfg
-
-
-def _add_norms(neck: Any) -> None:
-    """Take away what all tokens have in common, which layer norms leave and training lets grow."""
-    for part in neck if isinstance(neck, list) else [neck]:
-        if part and part["type"] in NORMLESS_NECKS and not part.get("norm_cfg"):
-            part["norm_cfg"] = dict(type="SyncBN", requires_grad=True)
 
 
 def _forget_weights(cfg: dict[str, Any], host: dict[str, Any]) -> None:

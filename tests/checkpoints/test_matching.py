@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmsmlp.checkpoints import CheckpointError, match
-from mmsmlp.layers import AxialMixing, SplitAttention, WeightedSum
+from mmsmlp.layers import AxialMixing, CentredLayerNorm2d, LayerNorm2d, SplitAttention, WeightedSum
 
 
 class Network(nn.Module):
@@ -70,6 +70,11 @@ def test_weighted_sums_of_four_dimensions_are_resized_and_other_shapes_are_not()
     fusion, weight = WeightedSum(4, 3), torch.zeros(3, 4, 1, 1)
     assert match(fusion, {"weight": weight}).resized == {"weight": ((3, 4, 1, 1), (12,))}
     assert "weight" in match(fusion, {"weight": weight.view(4, 3, 1, 1)}).mismatched
+
+
+def test_a_centred_layer_norm_takes_the_weights_of_a_plain_one() -> None:
+    matched = match(CentredLayerNorm2d(4), LayerNorm2d(4).state_dict())
+    assert set(matched.tensors) == {"weight", "bias"} and not matched.missing
 
 
 def test_split_attention_of_the_papers_form_is_resized_and_other_shapes_are_not() -> None:

@@ -1,10 +1,12 @@
 """Norms of maps by their formulas."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
-from mmsmlp.layers import LayerNorm2d, conv_norm
+from mmsmlp.layers import CentredLayerNorm2d, LayerNorm2d, conv_norm
 
 
 def test_layer_norm_of_a_map_is_that_of_each_token() -> None:
@@ -17,6 +19,54 @@ def test_layer_norm_of_a_map_is_that_of_each_token() -> None:
     expected = (x - mean) / (variance + 1e-5).sqrt()
     expected = expected * norm.weight[:, None, None] + norm.bias[:, None, None]
     torch.testing.assert_close(norm(x), expected)
+
+
+def centred_and_plain() -> tuple[CentredLayerNorm2d, LayerNorm2d]:
+    torch.manual_seed(0)
+    centred, plain = CentredLayerNorm2d(4).double(), LayerNorm2d(4).double()
+    nn.init.normal_(plain.weight)
+    nn.init.normal_(plain.bias)
+    nn.init.normal_(centred.running_mean)
+    centred.load_state_dict(plain.state_dict())
+    return centred, plain
+
+
+def test_a_centred_norm_takes_away_the_mean_of_the_batch_and_then_a_running_one() -> None:
+    centred, plain = centred_and_plain()
+    x = torch.randn(2, 4, 5, 6, dtype=torch.float64) + 3
+    assert torch.equal(centred.eval()(x), plain(x))
+    y = plain(x)
+    means = torch.stack([y[:, channel].mean() for channel in range(4)])
+    torch.testing.assert_close(centred.train()(x), y - means[:, None, None])
+    torch.testing.assert_close(centred.eval()(x), y - 0.1 * means[:, None, None])
+    centred.train()(x)
+    torch.testing.assert_close(centred.running_mean, (1 - 0.9**2) * means)
+
+
+def test_no_gradient_of_a_centred_norm_moves_all_tokens_alike() -> None:
+    centred, _ = centred_and_plain()
+    x = torch.randn(2, 4, 5, 6, dtype=torch.float64, requires_grad=True)
+    y = centred(x)
+    ((y**3).sum() + 7 * y.sum()).backward()
+    assert centred.bias.grad.abs().max() < 1e-9
+    assert centred.weight.grad.abs().min() > 1e-3
+    assert torch.autograd.gradcheck(centred, x[:, :, :2, :2])
+
+
+def test_processes_centre_by_the_mean_of_all(in_two_processes: Callable) -> None:
+    def run(x: torch.Tensor) -> list[torch.Tensor]:
+        centred, _ = centred_and_plain()
+        x.requires_grad_()
+        y = centred(x)
+        (y**3).sum().backward()
+        return [y.detach(), x.grad, centred.running_mean]
+
+    torch.manual_seed(0)
+    x = torch.randn(4, 4, 5, 6, dtype=torch.float64)
+    (y0, grad0, mean0), (y1, grad1, mean1) = in_two_processes(lambda rank: run(x.chunk(2)[rank]))
+    y, grad, mean = run(x)
+    torch.testing.assert_close([torch.cat([y0, y1]), torch.cat([grad0, grad1])], [y, grad])
+    torch.testing.assert_close([mean0, mean1], [mean, mean])
 
 
 def conv_and_norm(norm: nn.Module, bias: bool) -> tuple[nn.Conv2d, nn.Module]:
