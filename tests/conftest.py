@@ -1,12 +1,15 @@
 """What tests of several folders use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from mmengine.utils import ManagerMixin
+from torch import distributed, multiprocessing
 
 from mmsmlp.layers.linear_maps import convolutions_are_faster
 from mmsmlp.mini import ensure_mini
@@ -35,6 +38,31 @@ def own_global_instances() -> Iterator[None]:
         instances.clear()
     for instances, kept in before:
         instances.update(kept)
+
+
+@pytest.fixture
+def in_two_processes(tmp_path: Path) -> Callable[[Callable[[int], Any]], list[Any]]:
+    """Runs a function of the rank in two processes that meet over gloo; gives both results.
+
+    They are forked, so nothing is imported twice, and who waits for the other in vain fails.
+    """
+
+    def run(function: Callable[[int], Any]) -> list[Any]:
+        def work(rank: int) -> None:
+            torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
+            distributed.init_process_group(
+                *("gloo", f"file://{tmp_path}/meeting"),
+                timeout=timedelta(seconds=30),
+                world_size=2,
+                rank=rank,
+            )
+            torch.save(function(rank), tmp_path / f"result_{rank}")
+            distributed.destroy_process_group()
+
+        multiprocessing.start_processes(work, nprocs=2, start_method="fork")
+        return [torch.load(tmp_path / f"result_{rank}", weights_only=False) for rank in range(2)]
+
+    return run
 
 
 @pytest.fixture
