@@ -30,10 +30,11 @@ def join_without_gpu(cfg: Config) -> None:
         return
     if cfg.launcher != "pytorch":
         raise ValueError(f"must be 'pytorch' (torchrun) without a GPU, got {cfg.launcher!r}")
-    options = {}
-    if timeout := cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout"):
-        options["timeout"] = timedelta(seconds=timeout)
-    distributed.init_process_group("gloo", **options)
+    if not distributed.is_initialized():
+        options = {}
+        if timeout := cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout"):
+            options["timeout"] = timedelta(seconds=timeout)
+        distributed.init_process_group("gloo", **options)
 
     # mmengine's own wrapper, which it builds with the number of a GPU.
     cfg.setdefault(
@@ -44,8 +45,9 @@ def join_without_gpu(cfg: Config) -> None:
             find_unused_parameters=cfg.get("find_unused_parameters", False),
         ),
     )
-    if cfg.model_wrapper_cfg.get("type", "").endswith("DistributedDataParallel"):
-        cfg.model_wrapper_cfg.setdefault("device_ids", None)
+    wrapper = cfg.model_wrapper_cfg
+    if wrapper.setdefault("type", "MMDistributedDataParallel").endswith("DistributedDataParallel"):
+        wrapper.setdefault("device_ids", None)
 
     cfg.pop("sync_bn", None)
     norms = [part for part in dicts_in(cfg.model) if part.get("type") in SYNCHRONISED]
@@ -53,3 +55,8 @@ def join_without_gpu(cfg: Config) -> None:
         norm["type"] = "BN"
     if norms and is_main_process():
         print("no GPU: SyncBN becomes BN, so each process normalises by its own images")
+
+
+def is_lost_process(error: RuntimeError) -> bool:
+    """Whether an error says that another process of the job is gone, or does not answer."""
+    return isinstance(error, distributed.DistBackendError) or "gloo/transport" in str(error)

@@ -57,7 +57,8 @@ def in_two_processes(tmp_path: Path) -> Callable[[Callable[[int], Any]], list[An
                 rank=rank,
             )
             torch.save(function(rank), tmp_path / f"result_{rank}")
-            distributed.destroy_process_group()
+            if distributed.is_initialized():
+                distributed.destroy_process_group()
 
         multiprocessing.start_processes(work, nprocs=2, start_method="fork")
         return [torch.load(tmp_path / f"result_{rank}", weights_only=False) for rank in range(2)]

@@ -1,0 +1,223 @@
+"""Jobs of several processes, on networks of a second each."""
+
+import os
+import re
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import mmsmlp.mini.swap
+
+ROOT = Path(__file__).parents[2]
+ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratio=2)
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """For the launchers, at a port of their own and without a GPU."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+@pytest.fixture
+def small_detector(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The recipe of Mask R-CNN with a small network on the tiny mini data set."""
+    pytest.importorskip("mmdet")
+    monkeypatch.chdir(tiny_mini)
+    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    cfg = Config.fromfile(ROOT / "configs" / "mask_rcnn_smlpnet_t.py")
+    mmsmlp.mini.swap.use_mini(cfg)
+    roi_head = dict(
+        bbox_roi_extractor=dict(out_channels=16),
+        bbox_head=dict(in_channels=16, fc_out_channels=16),
+        mask_roi_extractor=dict(out_channels=16),
+        mask_head=dict(in_channels=16, conv_out_channels=16),
+    )
+    model = dict(
+        backbone=dict(arch=dict(ARCH, _delete_=True), img_size=64),
+        neck=dict(in_channels=list(ARCH["embed_dims"]), out_channels=16),
+        rpn_head=dict(in_channels=16, feat_channels=16),
+        roi_head=roi_head,
+    )
+    in_process = dict(num_workers=0, persistent_workers=False)
+    cfg.merge_from_dict(
+        dict(
+            model=model,
+            train_cfg=dict(max_iters=2, val_interval=2),
+            default_hooks=dict(logger=dict(interval=1)),
+            train_dataloader=dict(in_process, batch_size=2),
+            val_dataloader=in_process,
+            test_dataloader=in_process,
+        )
+    )
+    path = tmp_path / "small.py"
+    cfg.dump(path)
+    return path
+
+
+def launch(script: str, *arguments: object, environment: dict[str, str]) -> str:
+    """What a launcher prints; it has to succeed within two minutes."""
+    result = subprocess.run(
+        [ROOT / "tools" / script, *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout[-4000:]
+    return result.stdout
+
+
+def table(output: str) -> list[str]:
+    """Metrics and values at the end."""
+    return re.findall(r"^│ (coco/\S+ +│ \S+)", output, re.M)
+
+
+@pytest.mark.slow
+def test_a_detector_trains_and_is_tested_in_two_processes(
+    small_detector: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    work_dir = ("--work-dir", tmp_path / "work")
+    trained = launch("dist_train.sh", small_detector, 2, *work_dir, environment=environment)
+    assert "Distributed launcher: pytorch" in trained and "Iter(train) [2/2]" in trained
+    assert trained.count("no GPU: SyncBN becomes BN") == 1
+    checkpoint = tmp_path / "work" / "iter_2.pth"
+    tested = launch(
+        "dist_test.sh", small_detector, checkpoint, 2, *work_dir, environment=environment
+    )
+    assert len(table(tested)) == 12 and table(tested) == table(trained)
+
+
+# Networks and losses whose gradients are means over images: two processes then average to what one
+# has for the whole batch. Batch norms in training mode and dropout would make a difference.
+EXACT = {
+    "classification": dict(
+        default_scope="mmpretrain",
+        model=dict(
+            type="ImageClassifier",
+            backbone=dict(
+                type="mmsmlp.S2MLPv2",
+                arch=dict(ARCH, patch_sizes=(4, 2, 2, 2)),
+                out_indices=3,
+                drop_path_rate=0.0,
+            ),
+            neck=dict(type="GlobalAveragePooling"),
+            head=dict(type="LinearClsHead", in_channels=32, num_classes=5),
+            data_preprocessor=dict(
+                type="ClsDataPreprocessor", mean=[120.0] * 3, std=[60.0] * 3, num_classes=5
+            ),
+        ),
+        train_dataloader=dict(
+            dataset=dict(
+                type="CustomDataset",
+                data_prefix="data/mini/classification/train",
+                pipeline=[
+                    dict(type="LoadImageFromFile"),
+                    dict(type="Resize", scale=(64, 64)),
+                    dict(type="PackInputs"),
+                ],
+            ),
+        ),
+    ),
+    "segmentation": dict(
+        default_scope="mmseg",
+        model=dict(
+            type="EncoderDecoder",
+            backbone=dict(
+                type="mmsmlp.SMLPNet",
+                arch=ARCH,
+                img_size=64,
+                out_indices=3,
+                norm_eval=True,
+                drop_path_rate=0.0,
+            ),
+            decode_head=dict(
+                type="FCNHead",
+                in_channels=32,
+                in_index=0,
+                channels=8,
+                num_convs=1,
+                num_classes=6,
+                dropout_ratio=0,
+                loss_decode=dict(type="CrossEntropyLoss"),
+            ),
+            data_preprocessor=dict(
+                type="SegDataPreProcessor", mean=[120.0] * 3, std=[60.0] * 3, size=(64, 64)
+            ),
+        ),
+        train_dataloader=dict(
+            dataset=dict(
+                type="BaseSegDataset",
+                metainfo=dict(classes=("background", *"abcde")),
+                data_prefix=dict(
+                    img_path="data/mini/images/train", seg_map_path="data/mini/semantic/train"
+                ),
+                pipeline=[
+                    dict(type="LoadImageFromFile"),
+                    dict(type="LoadAnnotations"),
+                    dict(type="Resize", scale=(64, 64), keep_ratio=False),
+                    dict(type="PackSegInputs"),
+                ],
+            ),
+        ),
+    ),
+}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+@pytest.mark.parametrize("task", EXACT)
+def test_two_processes_learn_what_one_learns(
+    task: str,
+    in_two_processes: Callable,
+    tiny_mini: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip(EXACT[task]["default_scope"])
+    monkeypatch.chdir(tiny_mini)
+    cfg = Config(EXACT[task])
+    cfg.train_dataloader.update(num_workers=0, sampler=dict(type="InfiniteSampler", shuffle=False))
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=10)
+    cfg.optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.02, momentum=0.9))
+    cfg.default_hooks = dict(checkpoint=dict(type="CheckpointHook", interval=5, by_epoch=False))
+    cfg.randomness = dict(seed=0)
+
+    def train(launcher: str, batch_size: int) -> None:
+        cfg.train_dataloader.batch_size = batch_size
+        config = tmp_path / f"{launcher}_{task}.py"
+        cfg.dump(config)
+        arguments = ["--launcher", launcher, "--work-dir", str(tmp_path / launcher)]
+        monkeypatch.setattr(sys, "argv", ["train", str(config), *arguments])
+        runpy.run_path(str(ROOT / "tools" / "train.py"))["main"]()
+
+    def train_as(rank: int) -> None:
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        train("pytorch", 2)
+
+    train("none", 4)
+    in_two_processes(train_as)
+    halfway, alone, together = (
+        torch.load(tmp_path / path, weights_only=False)["state_dict"]
+        for path in ("none/iter_5.pth", "none/iter_10.pth", "pytorch/iter_10.pth")
+    )
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+    assert max((alone[name] - halfway[name]).abs().max() for name in alone) > 1e-3
