@@ -221,3 +221,102 @@ def test_two_processes_learn_what_one_learns(
     )
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
     assert max((alone[name] - halfway[name]).abs().max() for name in alone) > 1e-3
+
+
+# Imports no library of OpenMMLab but mmengine, for there are four starts.
+TOY = """
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, MODELS
+
+
+@DATASETS.register_module()
+class Toys(torch.utils.data.Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        return dict(x=torch.full((3, 16, 16), i / 8), y=torch.tensor(i % 2))
+
+
+@MODELS.register_module()
+class ToyModel(BaseModel):
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = MODELS.build(backbone)
+
+    def forward(self, x, y, mode):
+        (maps,) = self.backbone(x)
+        return dict(loss=torch.nn.functional.cross_entropy(maps.mean((2, 3)), y))
+"""
+TOY_CONFIG = """
+custom_imports = dict(imports=["toy"])
+default_scope = "mmengine"
+arch = dict(embed_dims=(4,), depths=(1,), mlp_ratio=1, patch_sizes=(4,))
+model = dict(type="ToyModel", backbone=dict(type="mmsmlp.S2MLPv2", arch=arch, out_indices=0))
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=0,
+    sampler=dict(type="InfiniteSampler"),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(type="Toys"),
+)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=100000)
+optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.01))
+default_hooks = dict(
+    logger=dict(type="LoggerHook", interval=1),
+    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=5, max_keep_ckpts=2),
+)
+log_processor = dict(by_epoch=False)
+"""
+
+
+@pytest.mark.slow
+def test_when_a_machine_is_lost_the_other_ends_and_both_resume(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Two machines of one process each, played by two agents of torchrun."""
+    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "config.py").write_text(TOY_CONFIG)
+    environment["PYTHONPATH"] += f":{tmp_path}"
+    last = tmp_path / "work" / "last_checkpoint"
+
+    def start(machine: int, *options: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [
+                *(ROOT / "tools" / "dist_train.sh", tmp_path / "config.py", "1"),
+                *("--resume", "--work-dir", tmp_path / "work", *options),
+            ],
+            env={**environment, "NNODES": "2", "NODE_RANK": str(machine)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    machines = [start(0), start(1)]
+    try:
+        waited_until = time.monotonic() + 60
+        while not last.exists() and time.monotonic() < waited_until:
+            time.sleep(0.1)
+        assert last.exists(), machines[0].communicate(timeout=1)[0]
+        worker = subprocess.check_output(["pgrep", "-P", str(machines[1].pid)], text=True)
+        for pid in (machines[1].pid, int(worker)):
+            os.kill(pid, signal.SIGKILL)
+        output, _ = machines[0].communicate(timeout=60)
+        assert machines[0].returncode not in (0, None)
+        (line,) = re.findall(r"^error: .*$", output, re.M)
+        assert line.startswith("error: lost another process of the job (")
+        assert line.endswith("the same command with --resume goes on from the last checkpoint")
+
+        reached = int(re.search(r"iter_(\d+)\.pth", last.read_text())[1])
+        options = ("--cfg-options", f"train_cfg.max_iters={reached + 5}")
+        machines = [start(0, *options), start(1, *options)]
+        outputs = [machine.communicate(timeout=60)[0] for machine in machines]
+    finally:
+        for machine in machines:
+            machine.terminate()  # which ends its process as well; a kill would not
+            machine.wait(timeout=60)
+    assert [machine.returncode for machine in machines] == [0, 0], outputs[0][-3000:]
+    steps = [int(step) for step in re.findall(r"Iter\(train\) *\[ *(\d+)/", outputs[0])]
+    assert steps == list(range(reached + 1, reached + 6))
+    assert last.read_text().endswith(f"iter_{reached + 5}.pth")
