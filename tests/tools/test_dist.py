@@ -183,44 +183,66 @@ EXACT = {
 }
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
-@pytest.mark.parametrize("task", EXACT)
-def test_two_processes_learn_what_one_learns(
-    task: str,
-    in_two_processes: Callable,
-    tiny_mini: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def exact_config(task: str) -> Config:
     pytest.importorskip(EXACT[task]["default_scope"])
-    monkeypatch.chdir(tiny_mini)
     cfg = Config(EXACT[task])
     cfg.train_dataloader.update(num_workers=0, sampler=dict(type="InfiniteSampler", shuffle=False))
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=10)
     cfg.optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.02, momentum=0.9))
     cfg.default_hooks = dict(checkpoint=dict(type="CheckpointHook", interval=5, by_epoch=False))
     cfg.randomness = dict(seed=0)
+    return cfg
 
-    def train(launcher: str, batch_size: int) -> None:
+
+@pytest.fixture
+def train(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """tools/train.py with a config and a batch size, in this process; returns the work directory.
+
+    As one process, or as that of a rank.
+    """
+    monkeypatch.chdir(tiny_mini)
+
+    def run(cfg: Config, batch_size: int, rank: int | None = None) -> Path:
+        launcher = "none" if rank is None else "pytorch"
+        monkeypatch.setenv("LOCAL_RANK", str(rank or 0))
         cfg.train_dataloader.batch_size = batch_size
-        config = tmp_path / f"{launcher}_{task}.py"
+        config, work_dir = tmp_path / f"{launcher}_{rank}.py", tmp_path / launcher
         cfg.dump(config)
-        arguments = ["--launcher", launcher, "--work-dir", str(tmp_path / launcher)]
-        monkeypatch.setattr(sys, "argv", ["train", str(config), *arguments])
+        arguments = ["train", config, "--launcher", launcher, "--work-dir", work_dir]
+        monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
         runpy.run_path(str(ROOT / "tools" / "train.py"))["main"]()
+        return work_dir
 
-    def train_as(rank: int) -> None:
-        monkeypatch.setenv("LOCAL_RANK", str(rank))
-        train("pytorch", 2)
+    return run
 
-    train("none", 4)
-    in_two_processes(train_as)
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+@pytest.mark.parametrize("task", EXACT)
+def test_two_processes_learn_what_one_learns(
+    task: str, train: Callable, in_two_processes: Callable
+) -> None:
+    cfg = exact_config(task)
+    one = train(cfg, 4)
+    two, _ = in_two_processes(lambda rank: train(cfg, 2, rank))
     halfway, alone, together = (
-        torch.load(tmp_path / path, weights_only=False)["state_dict"]
-        for path in ("none/iter_5.pth", "none/iter_10.pth", "pytorch/iter_10.pth")
+        torch.load(path, weights_only=False)["state_dict"]
+        for path in (one / "iter_5.pth", one / "iter_10.pth", two / "iter_10.pth")
     )
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
     assert max((alone[name] - halfway[name]).abs().max() for name in alone) > 1e-3
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+def test_a_config_trains_with_sharded_weights(train: Callable, in_two_processes: Callable) -> None:
+    pytest.importorskip("torch", minversion="2.6", reason="needs a GPU before")
+    cfg = exact_config("segmentation")
+    cfg.runner_type = "FlexibleRunner"
+    cfg.env_cfg = dict(dist_cfg=dict(backend="nccl"))
+    wrapper = dict(type="MMFullyShardedDataParallel", device_id="cpu")
+    cfg.strategy = dict(type="FSDPStrategy", model_wrapper=wrapper)
+    work_dir, _ = in_two_processes(lambda rank: train(cfg, 2, rank))
+    shards = {path.name for path in (work_dir / "iter_10.pth").iterdir()}
+    assert shards == {"rank0.pth", "rank1.pth"}
 
 
 # Imports no library of OpenMMLab but mmengine, for there are four starts.
@@ -320,3 +342,30 @@ def test_when_a_machine_is_lost_the_other_ends_and_both_resume(
     steps = [int(step) for step in re.findall(r"Iter\(train\) *\[ *(\d+)/", outputs[0])]
     assert steps == list(range(reached + 1, reached + 6))
     assert last.read_text().endswith(f"iter_{reached + 5}.pth")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"),
+    [
+        ({"GPUS": "16", "GPUS_PER_NODE": "4"}, ("4", "16", "4")),
+        ({"GPUS": "16"}, ("8", "16", "8")),
+        ({"GPUS": "2"}, ("2", "2", "2")),
+        ({}, ("8", "8", "8")),
+    ],
+)
+def test_slurm_is_asked_for_a_process_per_gpu(
+    gpus: dict[str, str], expected: tuple[str, ...], environment: dict[str, str], tmp_path: Path
+) -> None:
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    environment |= {"PATH": f"{tmp_path}:{environment['PATH']}", "SRUN_ARGS": "-w a -x b", **gpus}
+    words = launch(
+        "slurm_train.sh", "part", "job", "c.py", "--work-dir", "a b", environment=environment
+    ).splitlines()
+    assert words == [
+        *("-p", "part", "--job-name=job", f"--gres=gpu:{expected[0]}"),
+        *(f"--ntasks={expected[1]}", f"--ntasks-per-node={expected[2]}", "--cpus-per-task=5"),
+        *("--kill-on-bad-exit=1", "-w", "a", "-x", "b", sys.executable, "-u"),
+        *(str(ROOT / "tools" / "train.py"), "c.py", "--launcher", "slurm", "--work-dir", "a b"),
+    ]
