@@ -26,10 +26,11 @@ def join_without_gpu(cfg: Config) -> None:
     Raises:
         ValueError: If the launcher is not torchrun.
     """
-    if cfg.launcher == "none" or get_device() != "cpu":
+    launcher = cfg.get("launcher", "none")
+    if launcher == "none" or get_device() != "cpu":
         return
-    if cfg.launcher != "pytorch":
-        raise ValueError(f"must be 'pytorch' (torchrun) without a GPU, got {cfg.launcher!r}")
+    if launcher != "pytorch":
+        raise ValueError(f"must be 'pytorch' (torchrun) without a GPU, got {launcher!r}")
     if not distributed.is_initialized():
         options = {}
         if timeout := cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout"):
