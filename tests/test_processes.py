@@ -1,4 +1,4 @@
-"""Jobs of several processes without a GPU; tests/tools/test_dist.py runs some."""
+"""Jobs of several processes without a GPU; tests/tools/test_dist.py starts some."""
 
 from collections.abc import Callable
 
