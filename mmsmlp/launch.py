@@ -21,6 +21,7 @@ from rich.table import Table
 
 from mmsmlp.checkpoints import CheckpointError
 from mmsmlp.mini.swap import use_mini
+from mmsmlp.processes import is_lost_process, join_without_gpu
 from mmsmlp.recipes import config_path
 
 REPORT_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook")
@@ -182,7 +183,15 @@ def resume_from(cfg: Config, checkpoint: str) -> bool:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """A Runner, of mmengine's class unless the config names another in ``runner_type``."""
+    """A Runner, of mmengine's class unless the config names another in ``runner_type``.
+
+    Raises:
+        UsageError: If there is no GPU, and the launcher needs one.
+    """
+    try:
+        join_without_gpu(cfg)
+    except ValueError as error:
+        raise UsageError(f"--launcher: {error}") from error
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
@@ -218,12 +227,17 @@ def run(main: Callable[[], None], interrupted: str = "nothing was written") -> N
 
     Args:
         main: The tool.
-        interrupted: What to say of the state in which it is left when interrupted.
+        interrupted: What to say of the state in which it is left when interrupted, by the user or
+            by the end of another process of the job.
     """
     try:
         main()
     except (UsageError, CheckpointError) as error:
         sys.exit(f"error: {error}")
+    except RuntimeError as error:
+        if not is_lost_process(error):
+            raise
+        sys.exit(f"error: lost another process of the job ({error}); {interrupted}")
     except KeyboardInterrupt:
         print(f"\ninterrupted; {interrupted}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test on several GPUs: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
+# Test in several processes: tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
 set -euo pipefail
 
 if (($# < 3)); then

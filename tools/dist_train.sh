@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on several GPUs: tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
+# Train in several processes: tools/dist_train.sh CONFIG PROCESSES [options of tools/train.py]
 set -euo pipefail
 
 if (($# < 2)); then

@@ -101,10 +101,10 @@ def build(cfg: Config) -> nn.Module:
     return registry.MODELS.build(cfg.model).eval()
 
 
-def heads(model: nn.Module, maps: tuple[Tensor, ...]) -> None:
+def heads(model: nn.Module, maps: tuple[Tensor, ...], regions: tuple[int, int]) -> None:
     """Run what follows the neck at test time, but for choosing boxes, which counts for nothing.
 
-    Regions are as many as mmdet counts, whatever random weights would propose.
+    Box and mask heads see as many regions as given, whatever random weights would propose.
     """
     if hasattr(model, "decode_head"):
         model.decode_head(maps)
@@ -114,7 +114,7 @@ def heads(model: nn.Module, maps: tuple[Tensor, ...]) -> None:
         return
     model.rpn_head(maps)
     roi = model.roi_head
-    for name, count in (("bbox", REGIONS), ("mask", MASK_REGIONS)):
+    for name, count in zip(("bbox", "mask"), regions, strict=True):
         extractors, parts = getattr(roi, f"{name}_roi_extractor"), getattr(roi, f"{name}_head")
         if not isinstance(parts, nn.ModuleList):
             extractors, parts = [extractors], [parts]
@@ -137,16 +137,21 @@ def mask2former_heads(cfg: Config, maps: tuple[Tensor, ...]) -> None:
         model.panoptic_head(maps, [DetDataSample(metainfo=dict(img_shape=SIZES["mmdet"]))])
 
 
-def cost(name: str) -> tuple[float, float]:
+def cost(
+    name: str,
+    size: tuple[int, int] | None = None,
+    regions: tuple[int, int] = (REGIONS, MASK_REGIONS),
+) -> tuple[float, float]:
     """Millions of parameters, and billions of multiply-adds of one image, of a config."""
     cfg = Config.fromfile(config_path(name))
     model = build(cfg).to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        maps = model.extract_feat(torch.zeros(1, 3, *SIZES[cfg.default_scope], device="meta"))
+        size = size or SIZES[cfg.default_scope]
+        maps = model.extract_feat(torch.zeros(1, 3, *size, device="meta"))
         if "mask2former" in name:
             mask2former_heads(cfg, maps)
         else:
-            heads(model, maps)
+            heads(model, maps, regions)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return parameters / 1e6, counter.get_total_flops() / 2e9
 

@@ -13,7 +13,7 @@ job_name=$2
 config=$3
 shift 3
 gpus=${GPUS:-8}
-gpus_per_node=${GPUS_PER_NODE:-8}
+gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 
 # SRUN_ARGS is a list of words on purpose.
 # shellcheck disable=SC2086

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.distributed import ProcessGroup
+
+from .sharding import most_passes
 
 
 def image_extents(x: Tensor) -> list[tuple[int, int]]:
@@ -35,7 +38,10 @@ def image_extents(x: Tensor) -> list[tuple[int, int]]:
 
 
 def run_without_padding(
-    network: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, strides: Sequence[int]
+    network: Callable[[Tensor], tuple[Tensor, ...]],
+    x: Tensor,
+    strides: Sequence[int],
+    sharing: Sequence[ProcessGroup] = (),
 ) -> tuple[Tensor, ...]:
     """Run a pyramid on each image of a padded batch as if it were alone and not padded.
 
@@ -48,6 +54,8 @@ def run_without_padding(
         network: Gives maps of ⌈H/s⌉×⌈W/s⌉ for images of any size.
         x: ``(N, C, H, W)``.
         strides: Stride s of each map.
+        sharing: Groups of ranks that gather the network's weights in each pass. They wait for each
+            other, so all make as many passes as the one with the most extents.
 
     Returns:
         Maps of the sizes that ``network(x)`` would give.
@@ -56,6 +64,8 @@ def run_without_padding(
     groups: dict[tuple[int, int], list[int]] = {}
     for i, extent in enumerate(image_extents(x)):
         groups.setdefault(extent, []).append(i)
+    for _ in range(most_passes(len(groups), sharing, x.device) - len(groups)):
+        network(x[:1, :, :1, :1])
     if groups.keys() <= {(height, width)}:
         return network(x)
 

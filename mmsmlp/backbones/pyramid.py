@@ -18,6 +18,7 @@ from mmsmlp.checkpoints import matched_pretrained
 from mmsmlp.layers import PatchEmbed, checkpoint, is_recording
 
 from .padding import run_without_padding
+from .sharding import sharding_groups
 
 # Makes a block from the index of its stage and its drop path rate.
 BlockFactory = Callable[[int, float], nn.Module]
@@ -149,7 +150,7 @@ class PyramidBackbone(BaseModule):
             )
         if self.training or x.is_meta or is_recording():
             return self._extract(x)
-        return run_without_padding(self._extract, x, self.strides)
+        return run_without_padding(self._extract, x, self.strides, sharding_groups(self))
 
     def _extract(self, x: Tensor) -> tuple[Tensor, ...]:
         outputs = {}

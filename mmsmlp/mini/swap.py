@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 from mmengine.utils import digit_version
 from mmengine.utils.dl_utils import TORCH_VERSION
+
+from mmsmlp.nested import dicts_in
 
 from .dataset import ensure_mini
 from .shapes import CLASSES, PALETTE
@@ -64,7 +64,7 @@ def use_mini(cfg: Config) -> None:
         if hook["type"].endswith("PreciseBNHook"):
             hook["num_images"] = min(hook["num_images"], CALIBRATION_IMAGES)
     # mmpretrain keeps a preprocessor outside of the model, and it counts classes as well.
-    parts = list(_dicts([cfg.model, cfg.get("data_preprocessor")]))
+    parts = list(dicts_in([cfg.model, cfg.get("data_preprocessor")]))
     before = max(part.get(key, 0) for part in parts for key in CLASS_COUNTS)
     for part in parts:
         for key in CLASS_COUNTS & part.keys():
@@ -89,13 +89,3 @@ def use_mini(cfg: Config) -> None:
             part["class_weight"] = weights[: len(classes)] + weights[before:]
         if part.get("type") == "BatchFixedSizePad":
             part["size"] = PADDED_SIZE
-
-
-def _dicts(node: Any) -> Iterator[dict]:
-    """Every dict in a nested config."""
-    if isinstance(node, dict):
-        yield node
-        node = node.values()
-    if not isinstance(node, str) and hasattr(node, "__iter__"):
-        for child in node:
-            yield from _dicts(child)
