@@ -14,16 +14,17 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import RUNNERS
-from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.checkpoints import CheckpointError
+from mmsmlp.checkpoints import CheckpointError, newest_checkpoint, read_checkpoint
 from mmsmlp.mini.swap import use_mini
 from mmsmlp.recipes import config_path
 
-REPORT_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook")
+RUN_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook", "mmsmlp.ExactResumeHook")
 
 
 class UsageError(Exception):
@@ -100,13 +101,20 @@ def load_config(args: argparse.Namespace) -> Config:
         name += "_mini"
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
     cfg.launcher = args.launcher
-    known = {hook["type"] for hook in cfg.get("custom_hooks") or []}
-    cfg.custom_hooks = (cfg.get("custom_hooks") or []) + [
-        dict(type=hook) for hook in REPORT_HOOKS if hook not in known
-    ]
+    _add_hooks(cfg)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     return cfg
+
+
+def _add_hooks(cfg: Config) -> None:
+    """Give a run what every run has, unless the config has it already."""
+    hooks = cfg.get("custom_hooks") or []
+    known = {hook["type"] for hook in hooks}
+    cfg.custom_hooks = hooks + [dict(type=hook) for hook in RUN_HOOKS if hook not in known]
+    saving = cfg.setdefault("default_hooks", {}).setdefault("checkpoint", {})
+    if saving is not None and saving.get("type") in (None, "CheckpointHook", CheckpointHook):
+        saving["type"] = "mmsmlp.AtomicCheckpointHook"
 
 
 def check_data(cfg: Config, *splits: str) -> None:
@@ -165,19 +173,36 @@ def resume_from(cfg: Config, checkpoint: str) -> bool:
         checkpoint: Path, or ``'auto'`` for the newest one.
 
     Returns:
-        Whether nothing is left to train; the checkpoint is then one to load.
+        Whether nothing is left to train, but to evaluate.
 
     Raises:
-        UsageError: If there is no such checkpoint.
+        UsageError: If there is no such checkpoint, or it is not of a training run.
+        CheckpointError: If it cannot be read.
     """
-    path = find_latest_checkpoint(cfg.work_dir) if checkpoint == "auto" else checkpoint
-    if path is None:
-        return False
-    check_checkpoint(path)
-    meta = CheckpointLoader.load_checkpoint(path, map_location="cpu")["meta"]
+    if checkpoint == "auto":
+        found = newest_checkpoint(cfg.work_dir)
+        if found is None:
+            return False
+        path, content = found
+    else:
+        check_checkpoint(checkpoint)
+        path, content = checkpoint, read_checkpoint(checkpoint)
     unit = "epoch" if "max_epochs" in cfg.train_cfg else "iter"
+    meta = content.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
+    lacking = [part for part in ("message_hub", "optimizer") if part not in content]
+    if not isinstance(meta.get(unit), int):
+        lacking.append(f"{unit} in its meta")
+    if lacking:
+        raise UsageError(
+            f"{path} has no {' and no '.join(lacking)} to resume a run from; to begin with its "
+            f"weights, leave --resume out and add --cfg-options load_from={path}"
+        )
     finished = meta[unit] >= cfg.train_cfg[f"max_{unit}s"]
-    cfg.load_from, cfg.resume = path, not finished
+    cfg.load_from, cfg.resume = path, True
+    if cfg.setdefault("randomness", {}).get("seed") is None:
+        # The sampler needs it before the Runner reads the checkpoint.
+        cfg.randomness["seed"] = meta.get("seed")
     return finished
 
 

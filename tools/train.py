@@ -50,9 +50,7 @@ def main() -> None:
         print(
             f"{cfg.load_from} has finished training: evaluating it. Another --work-dir trains anew."
         )
-        runner.val()
-    else:
-        runner.train()
+    runner.train()
     report(runner, "val")
 
 

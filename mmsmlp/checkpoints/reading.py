@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from .errors import CheckpointError
+from .errors import CheckpointError, TornCheckpointError
 from .matching import few
 from .unpickling import load_tensors, tensors_only
 
@@ -49,7 +49,7 @@ def read_checkpoint(source: str | Path, map_location: str = "cpu") -> dict[str, 
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(_why_unreadable(source, error)) from error
+        raise _why_unreadable(source, error) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(
             f"{source!r} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict"
@@ -57,15 +57,18 @@ def read_checkpoint(source: str | Path, map_location: str = "cpu") -> dict[str, 
     return checkpoint
 
 
-def _why_unreadable(source: str, error: Exception) -> str:
+def _why_unreadable(source: str, error: Exception) -> CheckpointError:
     if isinstance(error, FileNotFoundError):
-        return f"checkpoint {source!r} does not exist"
+        return CheckpointError(f"checkpoint {source!r} does not exist")
     if refused := re.search(r"(?:GLOBAL|Unsupported class) (\S+)", str(error)):
-        return f"{source!r} holds more than tensors ({refused[1]}): refused, none of it was run"
+        return CheckpointError(
+            f"{source!r} holds more than tensors ({refused[1]}): refused, none of it was run"
+        )
     # Torch fails with an OSError of no file, too, where it seeks beyond the end.
     if (isinstance(error, OSError) and error.filename) or "://" in source:
-        return f"cannot read {source!r}: {getattr(error, 'strerror', None) or error}"
-    return f"{source!r} is not a checkpoint, or is cut short"
+        reason = getattr(error, "strerror", None) or error
+        return CheckpointError(f"cannot read {source!r}: {reason}")
+    return TornCheckpointError(f"{source!r} is not a checkpoint, or is cut short")
 
 
 def _read_safetensors(path: str, map_location: str) -> dict[str, Any]:

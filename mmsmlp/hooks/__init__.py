@@ -1,7 +1,15 @@
 """Hooks for a run, registered in ``mmsmlp.registry.HOOKS``."""
 
+from .checkpoint import AtomicCheckpointHook
+from .exact_resume import ExactResumeHook
 from .loss_curve import LossCurveHook
 from .precise_bn import PreciseBNHook
 from .prediction_sheet import PredictionSheetHook
 
-__all__ = ["LossCurveHook", "PreciseBNHook", "PredictionSheetHook"]
+__all__ = [
+    "AtomicCheckpointHook",
+    "ExactResumeHook",
+    "LossCurveHook",
+    "PreciseBNHook",
+    "PredictionSheetHook",
+]
