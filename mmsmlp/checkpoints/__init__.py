@@ -3,9 +3,10 @@
 from .errors import CheckpointError, TornCheckpointError
 from .matching import Match, few, match
 from .pretrained import Pretrained, matched_pretrained
-from .reading import read_checkpoint, weights_of
+from .reading import guard_loading, read_checkpoint, weights_of
 from .resuming import newest_checkpoint
 from .spach import from_spach, is_spach
+from .whole import check_weights
 from .writing import publishable, remove_partial, serialise, write_atomically
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "Match",
     "Pretrained",
     "TornCheckpointError",
+    "check_weights",
     "few",
     "from_spach",
+    "guard_loading",
     "is_spach",
     "match",
     "matched_pretrained",

@@ -14,7 +14,7 @@ OF_A_RUN = re.compile(r"(epoch|iter)_\d+(_iter_\d+)?\.pth")
 
 
 def newest_checkpoint(
-    work_dir: str | Path, say: Callable[[str], object] = print
+    work_dir: str | Path, say: Callable[[str], object] = print, trust: bool = False
 ) -> tuple[str, dict[str, Any]] | None:
     """Find the newest checkpoint of a run that is whole.
 
@@ -24,6 +24,7 @@ def newest_checkpoint(
     Args:
         work_dir: Folder of the run.
         say: What to do with a line for the user.
+        trust: Whether code in checkpoints may run.
 
     Returns:
         Its path and what :func:`read_checkpoint` gives; None if there is none.
@@ -41,7 +42,7 @@ def newest_checkpoint(
     problem = "" if named else f"{pointer} names no checkpoint that exists"
     for path in dict.fromkeys([*named, *map(str, others)]):
         try:
-            checkpoint = read_checkpoint(path)
+            checkpoint = read_checkpoint(path, trust=trust)
         except TornCheckpointError as error:
             problem = problem or str(error)
             continue

@@ -3,6 +3,7 @@
 from .checkpoint import AtomicCheckpointHook
 from .exact_resume import ExactResumeHook
 from .loss_curve import LossCurveHook
+from .matched_weights import MatchedWeightsHook
 from .precise_bn import PreciseBNHook
 from .prediction_sheet import PredictionSheetHook
 
@@ -10,6 +11,7 @@ __all__ = [
     "AtomicCheckpointHook",
     "ExactResumeHook",
     "LossCurveHook",
+    "MatchedWeightsHook",
     "PreciseBNHook",
     "PredictionSheetHook",
 ]
