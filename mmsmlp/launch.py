@@ -29,7 +29,12 @@ from mmsmlp.checkpoints import (
 from mmsmlp.mini.swap import use_mini
 from mmsmlp.recipes import config_path
 
-RUN_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook", "mmsmlp.ExactResumeHook")
+RUN_HOOKS = (
+    "mmsmlp.LossCurveHook",
+    "mmsmlp.PredictionSheetHook",
+    "mmsmlp.StopOnSignalHook",
+    "mmsmlp.ExactResumeHook",
+)
 
 
 class UsageError(Exception):

@@ -6,6 +6,7 @@ from .loss_curve import LossCurveHook
 from .matched_weights import MatchedWeightsHook
 from .precise_bn import PreciseBNHook
 from .prediction_sheet import PredictionSheetHook
+from .stop_on_signal import StopOnSignalHook
 
 __all__ = [
     "AtomicCheckpointHook",
@@ -14,4 +15,5 @@ __all__ = [
     "MatchedWeightsHook",
     "PreciseBNHook",
     "PredictionSheetHook",
+    "StopOnSignalHook",
 ]

@@ -64,8 +64,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """Save a checkpoint after any iteration, as after the last of an epoch."""
         done = runner.iter + 1
         step = f"{runner.epoch}_iter_{done}" if self.by_epoch else done
-        meta = dict(epoch=runner.epoch, iter=done)
-        self._save_checkpoint_with_step(runner, step, meta)
+        if self.last_ckpt != self._path(step):
+            self._save_checkpoint_with_step(runner, step, dict(epoch=runner.epoch, iter=done))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int | str, meta: dict) -> None:
         if not self.atomic:

@@ -1,6 +1,9 @@
 """A run that is interrupted and resumed, beside one that is not."""
 
+import multiprocessing
+import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -44,19 +47,17 @@ class Network(BaseModel):
         return dict(loss=self.layers(inputs).square().mean())
 
 
-class Stop(Hook):
-    """Ends a run after an iteration, with a checkpoint."""
+class Terminate(Hook):
+    """Sends the signal of a scheduler in an iteration."""
 
-    priority = "LOWEST"
+    def __init__(self, number: int) -> None:
+        self.number = number
 
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        if runner.iter + 1 == self.after:
-            (hook,) = (hook for hook in runner.hooks if hasattr(hook, "save_now"))
-            hook.save_now(runner)
-            raise KeyboardInterrupt
+    def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        if runner.iter + 1 == self.number:
+            for child in multiprocessing.active_children():
+                os.system(f"kill {child.pid}")  # not from here: this process may end its children
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 LOOPS = {
@@ -67,7 +68,9 @@ LOOPS = {
 }
 
 
-def train(folder: Path, loop: str, num_workers: int = 0, stop: int | None = None) -> Runner:
+def train(
+    folder: Path, loop: str, num_workers: int = 0, stop: int | None = None, **wrapper: Any
+) -> Runner:
     train_cfg, sampler = LOOPS[loop]
     found = newest_checkpoint(folder)
     data = dict(
@@ -90,7 +93,7 @@ def train(folder: Path, loop: str, num_workers: int = 0, stop: int | None = None
         ),
         val_cfg=dict(),
         val_evaluator=[],
-        optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.1)),
+        optim_wrapper=dict(optimizer=dict(type="AdamW", lr=0.1), **wrapper),
         param_scheduler=[dict(type="LinearLR", by_epoch=False, end=6)],
         default_hooks=dict(
             checkpoint=dict(
@@ -98,8 +101,12 @@ def train(folder: Path, loop: str, num_workers: int = 0, stop: int | None = None
             ),
             logger=None,
         ),
-        custom_hooks=[dict(type="EMAHook"), dict(type="mmsmlp.ExactResumeHook")]
-        + ([Stop(stop)] if stop else []),
+        custom_hooks=[
+            dict(type="EMAHook"),
+            dict(type="mmsmlp.StopOnSignalHook"),
+            dict(type="mmsmlp.ExactResumeHook"),
+            *([Terminate(stop)] if stop else []),
+        ],
         randomness=dict(seed=3),
         load_from=found[0] if found else None,
         resume=found is not None,
@@ -126,10 +133,20 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runner]:
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize(("stop", "workers"), [(1, 0), (5, 0), (6, 0), (7, 0), (4, 1)])
 def test_a_resumed_run_is_the_unbroken_one(
-    loop: str, stop: int, workers: int, unbroken: dict[str, Runner], tmp_path: Path
+    loop: str,
+    stop: int,
+    workers: int,
+    unbroken: dict[str, Runner],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, loop, stop=stop)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as exit:
+        train(tmp_path, loop, workers, stop)
+    assert exit.value.code == 143
+    line = f"stopped by SIGTERM at iteration {stop}; --resume goes on"
+    assert capsys.readouterr().err.splitlines()[-1] == line
+    assert signal.getsignal(signal.SIGTERM) is before
     # With processes that load images, too: what these are does not depend on it.
     resumed, expected = train(tmp_path, loop, workers), unbroken[loop]
     assert resumed.iter == expected.iter
@@ -144,3 +161,10 @@ def test_a_resumed_run_is_the_unbroken_one(
 def test_images_of_all_iterations_differ(unbroken: dict[str, Runner]) -> None:
     noise = torch.cat(unbroken["epochs"].model.seen) % 1
     assert len(noise.unique(dim=0)) == len(noise)
+
+
+def test_gradients_are_not_left_half_accumulated(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        train(tmp_path, "iterations", stop=4, accumulative_counts=3)
+    _, checkpoint = newest_checkpoint(tmp_path)
+    assert checkpoint["meta"]["iter"] == 6
