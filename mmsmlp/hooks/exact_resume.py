@@ -47,6 +47,10 @@ class ExactResumeHook(Hook):
             loader._iterator = None
             if isinstance(loop, IterBasedTrainLoop):
                 self.batches.skip = runner.iter
+                sampler = self.batches.sampler
+                if hasattr(sampler, "_indices_of_rank"):
+                    # Processes that load images have drawn from it, by mmengine's own releases.
+                    sampler.indices = sampler._indices_of_rank()
                 stream = _passes(loader)
                 if not hasattr(loop.dataloader_iterator, "skip_iter"):
                     # This release of mmengine draws again all that was trained on.
