@@ -14,26 +14,43 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import RUNNERS
-from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.checkpoints import CheckpointError
+from mmsmlp.checkpoints import (
+    CheckpointError,
+    guard_loading,
+    newest_checkpoint,
+    read_checkpoint,
+)
 from mmsmlp.mini.swap import use_mini
 from mmsmlp.processes import is_lost_process, join_without_gpu
 from mmsmlp.recipes import config_path
 
-REPORT_HOOKS = ("mmsmlp.LossCurveHook", "mmsmlp.PredictionSheetHook")
+RUN_HOOKS = (
+    "mmsmlp.LossCurveHook",
+    "mmsmlp.PredictionSheetHook",
+    "mmsmlp.StopOnSignalHook",
+    "mmsmlp.ExactResumeHook",
+)
 
 
 class UsageError(Exception):
     """Something the user can put right; the message says how, and no traceback is shown."""
 
 
-def base_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the arguments that training and testing share."""
+def base_parser(description: str, needs: str = "whole") -> argparse.ArgumentParser:
+    """A parser with the arguments that training and testing share.
+
+    Args:
+        description: What the tool does.
+        needs: What it needs of a checkpoint, see :func:`~mmsmlp.checkpoints.check_weights`.
+    """
     parser = argparse.ArgumentParser(description=description)
+    parser.set_defaults(needs=needs)
     parser.add_argument("config", help="its path, or `mmsmlp::…`, `mmdet::…` for an installed one")
     parser.add_argument("--work-dir", help="where to write (default: work_dirs/<config's name>)")
     parser.add_argument(
@@ -47,6 +64,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         action=DictAction,
         help="settings to override, e.g. `model.backbone.with_cp=True train_cfg.max_epochs=36`",
     )
+    add_trust_argument(parser)
     parser.add_argument(
         "--launcher",
         choices=["none", "pytorch", "slurm", "mpi"],
@@ -56,6 +74,15 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     # torch.distributed.launch passes this beside LOCAL_RANK, which is what mmengine reads.
     parser.add_argument("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that :func:`guard_loading` takes."""
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="run the code in checkpoints that hold more than tensors and the state of a run",
+    )
 
 
 def read_config(name: str) -> Config:
@@ -91,6 +118,7 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         UsageError: If there is no such config, or the mini data set cannot take its place.
     """
+    guard_loading(args.trust_checkpoint)
     cfg = read_config(args.config)
     name = Path(cfg.filename).stem
     if args.mini:
@@ -101,13 +129,22 @@ def load_config(args: argparse.Namespace) -> Config:
         name += "_mini"
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
     cfg.launcher = args.launcher
-    known = {hook["type"] for hook in cfg.get("custom_hooks") or []}
-    cfg.custom_hooks = (cfg.get("custom_hooks") or []) + [
-        dict(type=hook) for hook in REPORT_HOOKS if hook not in known
-    ]
+    _add_hooks(cfg, args.needs)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     return cfg
+
+
+def _add_hooks(cfg: Config, needs: str) -> None:
+    """Give a run what every run has, unless the config has it already."""
+    hooks = cfg.get("custom_hooks") or []
+    known = {hook["type"] for hook in hooks}
+    ours = [dict(type=hook) for hook in RUN_HOOKS]
+    ours.append(dict(type="mmsmlp.MatchedWeightsHook", needs=needs))
+    cfg.custom_hooks = hooks + [hook for hook in ours if hook["type"] not in known]
+    saving = cfg.setdefault("default_hooks", {}).setdefault("checkpoint", {})
+    if saving is not None and saving.get("type") in (None, "CheckpointHook", CheckpointHook):
+        saving["type"] = "mmsmlp.AtomicCheckpointHook"
 
 
 def check_data(cfg: Config, *splits: str) -> None:
@@ -157,28 +194,46 @@ def check_checkpoint(path: str) -> None:
         raise UsageError(f"checkpoint {path!r} does not exist")
 
 
-def resume_from(cfg: Config, checkpoint: str) -> bool:
+def resume_from(cfg: Config, checkpoint: str, trust: bool = False) -> bool:
     """Let a run go on from a checkpoint, or from the newest in its work directory.
 
     Args:
         cfg: The config, changed in place. With nothing to go on from yet, its run begins as the
             config says, with the weights of its ``load_from``.
         checkpoint: Path, or ``'auto'`` for the newest one.
+        trust: Whether code in checkpoints may run.
 
     Returns:
-        Whether nothing is left to train; the checkpoint is then one to load.
+        Whether nothing is left to train, but to evaluate.
 
     Raises:
-        UsageError: If there is no such checkpoint.
+        UsageError: If there is no such checkpoint, or it is not of a training run.
+        CheckpointError: If it cannot be read.
     """
-    path = find_latest_checkpoint(cfg.work_dir) if checkpoint == "auto" else checkpoint
-    if path is None:
-        return False
-    check_checkpoint(path)
-    meta = CheckpointLoader.load_checkpoint(path, map_location="cpu")["meta"]
+    if checkpoint == "auto":
+        found = newest_checkpoint(cfg.work_dir, trust=trust)
+        if found is None:
+            return False
+        path, content = found
+    else:
+        check_checkpoint(checkpoint)
+        path, content = checkpoint, read_checkpoint(checkpoint, trust=trust)
     unit = "epoch" if "max_epochs" in cfg.train_cfg else "iter"
+    meta = content.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
+    lacking = [part for part in ("message_hub", "optimizer") if part not in content]
+    if not isinstance(meta.get(unit), int):
+        lacking.append(f"{unit} in its meta")
+    if lacking:
+        raise UsageError(
+            f"{path} has no {' and no '.join(lacking)} to resume a run from; to begin with its "
+            f"weights, leave --resume out and add --cfg-options load_from={path}"
+        )
     finished = meta[unit] >= cfg.train_cfg[f"max_{unit}s"]
-    cfg.load_from, cfg.resume = path, not finished
+    cfg.load_from, cfg.resume = path, True
+    if cfg.setdefault("randomness", {}).get("seed") is None:
+        # The sampler needs it before the Runner reads the checkpoint.
+        cfg.randomness["seed"] = meta.get("seed")
     return finished
 
 

@@ -29,7 +29,7 @@ from mmsmlp.launch import (
 
 
 def main() -> None:
-    parser = base_parser(__doc__)
+    parser = base_parser(__doc__, needs="backbone")
     parser.add_argument("checkpoint", help="path or URL of the checkpoint")
     parser.add_argument("--out", required=True, help="where to write the new checkpoint")
     parser.add_argument(
@@ -40,6 +40,7 @@ def main() -> None:
         raise UsageError(f"--images must be at least 1, got {args.images}")
     cfg = load_config(args)
     check_checkpoint(args.checkpoint)
+    cfg.load_from = args.checkpoint
     check_data(cfg, "train")
 
     runner = build_runner(cfg)
@@ -55,11 +56,6 @@ def main() -> None:
 
     state = checkpoint.get("state_dict", checkpoint)
     names = [f"backbone.{norm}.running_{of}" for norm in norms for of in ("mean", "var")]
-    if not any(name in state for name in names):
-        raise UsageError(
-            f"{args.checkpoint} holds none of the norms of this backbone, such as {names[0]}; "
-            f"it begins with {next(iter(state))}"
-        )
     # Norms of outputs that a classifier does not have are written as well: they fit the task.
     state.update((name, model.state_dict()[name].cpu()) for name in names)
     _write(checkpoint, Path(args.out), f"{len(norms)} batch norms, {num_images} images")

@@ -47,6 +47,7 @@ def main() -> None:
         raise UsageError(f"--factor must be at least 1, got {args.factor}")
     cfg = load_config(args)
     check_checkpoint(args.checkpoint)
+    cfg.load_from = args.checkpoint
     check_data(cfg, "val")
     runner = build_runner(cfg)
     runner.load_checkpoint(args.checkpoint)

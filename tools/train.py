@@ -15,7 +15,7 @@ from mmsmlp.launch import (
 
 
 def main() -> None:
-    parser = base_parser(__doc__)
+    parser = base_parser(__doc__, needs="some")
     parser.add_argument("--amp", action="store_true", help="train in mixed precision (on a GPU)")
     parser.add_argument(
         "--resume",
@@ -42,7 +42,7 @@ def main() -> None:
         cfg.auto_scale_lr.enable = True
         # mmengine compares it with GPUs × images, and the optimizer steps once in so many of these.
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get("accumulative_counts", 1)
-    finished = bool(args.resume) and resume_from(cfg, args.resume)
+    finished = bool(args.resume) and resume_from(cfg, args.resume, args.trust_checkpoint)
     check_data(cfg, "train", "val")
 
     runner = build_runner(cfg)
@@ -50,9 +50,7 @@ def main() -> None:
         print(
             f"{cfg.load_from} has finished training: evaluating it. Another --work-dir trains anew."
         )
-        runner.val()
-    else:
-        runner.train()
+    runner.train()
     report(runner, "val")
 
 

@@ -55,14 +55,17 @@ def match(module: nn.Module, weights: Mapping[str, Tensor], prefix: str | None =
         CheckpointError: If less than half of the module's names are in the state dict, or they
             are there under several prefixes.
     """
-    own = module.state_dict()
-    required = {name for name in own if not _is_dispensable(module, name)}
-    prefix = _find_prefix(required, weights, prefix)
+    return compare(module, weights, _find_prefix(_required(module), weights, prefix))
+
+
+def compare(module: nn.Module, weights: Mapping[str, Tensor], prefix: str = "") -> Match:
+    """As :func:`match`, with the very names that begin with ``prefix``, however few they are."""
+    own, required = module.state_dict(), _required(module)
     below = {
         key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
     }
     tensors, resized, mismatched = {}, {}, {}
-    for name in own.keys() & below.keys():
+    for name in filter(below.__contains__, own):
         shapes = tuple(below[name].shape), tuple(own[name].shape)
         if shapes[0] == shapes[1]:
             tensors[name] = below[name]
@@ -78,6 +81,10 @@ def match(module: nn.Module, weights: Mapping[str, Tensor], prefix: str | None =
         missing=[name for name in own if name in required and name not in below],
         unexpected=[name for name in below if name not in own],
     )
+
+
+def _required(module: nn.Module) -> set[str]:
+    return {name for name in module.state_dict() if not _is_dispensable(module, name)}
 
 
 def _find_prefix(names: Collection[str], keys: Iterable[str], given: str | None) -> str:

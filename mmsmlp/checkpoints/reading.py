@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from .errors import CheckpointError
+from .errors import CheckpointError, TornCheckpointError
 from .matching import few
-from .unpickling import load_tensors, tensors_only
+from .sizes import check_archive, check_tensors
+from .unpickling import STATE, TENSORS, load_safely, tensors_only
 
 # Where a state dict is found in a checkpoint, and the exponential moving average of one; in this
 # order, by mmengine and timm, by DeiT and its descendants, by DeepSpeed.
@@ -22,34 +26,85 @@ RAW = ("state_dict", "model", "module")
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict")
 
 
-def read_checkpoint(source: str | Path, map_location: str = "cpu") -> dict[str, Any]:
+def read_checkpoint(
+    source: str | Path, map_location: Any = "cpu", whole: bool = False, trust: bool = False
+) -> dict[str, Any]:
     """Read a checkpoint without running any code of it.
 
     Args:
         source: Path of a file that ``torch.save`` or safetensors wrote, or whatever else mmengine
             loads by its scheme: ``https://``, ``torchvision://``, ``open-mmlab://``, ``s3://``.
         map_location: Device to put the tensors on.
+        whole: Whether to make all that a run saves and goes on with, and not its tensors alone.
+        trust: Whether to make anything else, too, which runs any code that is in the file.
 
     Returns:
-        What the file holds; objects beside the tensors are left out or inert.
+        What the file holds; objects beside the tensors are left out or inert, but those of a run
+        if ``whole``.
 
     Raises:
-        CheckpointError: If there is no such file, or it is cut short, is no checkpoint, or holds
-            code.
+        CheckpointError: If there is no such file, or it is cut short, is no checkpoint, claims
+            to hold more than fits into it, or holds code.
     """
     source = str(source)
-    try:
+    known = STATE if whole else TENSORS
+
+    def read() -> Any:
         if source.endswith(".safetensors"):
-            checkpoint = _read_safetensors(source, map_location)
-        elif "://" in source:
-            with tensors_only():
-                checkpoint = CheckpointLoader.load_checkpoint(source, map_location)
-        else:
-            checkpoint = load_tensors(os.path.expanduser(source), map_location)
+            return _read_safetensors(source, map_location)
+        if "://" in source:
+            with nullcontext() if trust else tensors_only(known):
+                return CheckpointLoader.load_checkpoint(source, map_location)
+        path = os.path.expanduser(source)
+        check_archive(path)
+        if trust:
+            return torch.load(path, map_location, weights_only=False)
+        checkpoint = load_safely(path, map_location, known)
+        check_tensors(checkpoint, path)
+        return _without_config(checkpoint)
+
+    return _read(source, read)
+
+
+def guard_loading(trust: bool = False) -> None:
+    """From now on, let mmengine read every checkpoint as :func:`read_checkpoint` does.
+
+    That goes for ``load_from``, ``--resume``, and any model of any library that loads its own.
+
+    Args:
+        trust: Whether code in checkpoints may run nevertheless.
+    """
+    for prefix, loader in list(CheckpointLoader._schemes.items()):
+        loader = getattr(loader, "__wrapped__", loader)
+        guarded = partial(_read_local if prefix == "" else _read_remote, loader, trust)
+        CheckpointLoader.register_scheme(prefix, update_wrapper(guarded, loader), force=True)
+
+
+def _read_local(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
+    return read_checkpoint(source, map_location, whole=True, trust=trust)
+
+
+def _read_remote(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
+    with nullcontext() if trust else tensors_only(STATE):
+        checkpoint = _read(source, lambda: loader(source, map_location=map_location))
+    return checkpoint if trust else _without_config(checkpoint)
+
+
+def _without_config(checkpoint: Any) -> Any:
+    """Leave out the config that old releases saved: mmengine runs it as Python where it resumes."""
+    if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
+        checkpoint["meta"].pop("config", None)
+    return checkpoint
+
+
+def _read(source: str, read: Callable[[], Any]) -> dict[str, Any]:
+    """What a function reads, or why it cannot, in one line."""
+    try:
+        checkpoint = read()
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(_why_unreadable(source, error)) from error
+        raise _why_unreadable(source, error) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(
             f"{source!r} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict"
@@ -57,15 +112,18 @@ def read_checkpoint(source: str | Path, map_location: str = "cpu") -> dict[str, 
     return checkpoint
 
 
-def _why_unreadable(source: str, error: Exception) -> str:
+def _why_unreadable(source: str, error: Exception) -> CheckpointError:
     if isinstance(error, FileNotFoundError):
-        return f"checkpoint {source!r} does not exist"
+        return CheckpointError(f"checkpoint {source!r} does not exist")
     if refused := re.search(r"(?:GLOBAL|Unsupported class) (\S+)", str(error)):
-        return f"{source!r} holds more than tensors ({refused[1]}): refused, none of it was run"
+        return CheckpointError(
+            f"{source!r} holds more than tensors ({refused[1]}): refused, none of it was run"
+        )
     # Torch fails with an OSError of no file, too, where it seeks beyond the end.
     if (isinstance(error, OSError) and error.filename) or "://" in source:
-        return f"cannot read {source!r}: {getattr(error, 'strerror', None) or error}"
-    return f"{source!r} is not a checkpoint, or is cut short"
+        reason = getattr(error, "strerror", None) or error
+        return CheckpointError(f"cannot read {source!r}: {reason}")
+    return TornCheckpointError(f"{source!r} is not a checkpoint, or is cut short")
 
 
 def _read_safetensors(path: str, map_location: str) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from torch import Tensor
 from .errors import CheckpointError
 from .reading import import_safetensors
 
+# What the names of files end in that are not complete.
+PARTIAL = ".part"
+
 
 def publishable(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[str, Any]:
     """A checkpoint as OpenMMLab's libraries load it, of plain tensors and plain values.
@@ -80,7 +83,7 @@ def write_atomically(data: bytes, path: Path) -> None:
     Raises:
         CheckpointError: If it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -92,3 +95,9 @@ def write_atomically(data: bytes, path: Path) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what :func:`write_atomically` left in a folder where it was killed."""
+    for leftover in folder.glob(f".*{PARTIAL}"):
+        leftover.unlink(missing_ok=True)

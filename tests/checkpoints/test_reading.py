@@ -4,6 +4,9 @@ import argparse
 import json
 import os
 import sys
+import zipfile
+from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +57,76 @@ def test_tensors_are_read_and_what_is_beside_them_is_not_made(tmp_path: Path) ->
     assert checkpoint["meta"] == {"epoch": 3}
     assert not isinstance(checkpoint["args"], argparse.Namespace)
     assert not isinstance(checkpoint["message_hub"]["log_scalars"]["loss"], HistoryBuffer)
+
+
+def test_a_run_gets_back_what_it_saved(tmp_path: Path) -> None:
+    """All that a runner saves beside tensors, as it was; and functions of its own stay away."""
+    buffer = HistoryBuffer([1.0, 2.0], [1, 1], 5)
+    state = {
+        "state_dict": OrderedDict(TENSORS),
+        "optimizer": {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 0.1}]},
+        "param_schedulers": [{"last_step": 3, "by_epoch": True, "base_values": [0.1]}],
+        "message_hub": {
+            "log_scalars": OrderedDict(loss=buffer),
+            "runtime_info": OrderedDict(best_score=np.float64(0.5), seen=np.arange(3)),
+            "resumed_keys": OrderedDict(loss=True),
+        },
+        "meta": {"iter": 3, "cfg": "a = 1", "dataset_meta": {"palette": [(1, 2, 3)]}},
+    }
+    torch.save(state, tmp_path / "x.pth")
+    read = read_checkpoint(tmp_path / "x.pth", whole=True)
+    hub = read.pop("message_hub")
+    got = hub["log_scalars"]["loss"]
+    assert type(got) is HistoryBuffer and got.max_length == 5 and got.mean() == 1.5
+    assert [values.tolist() for values in got.data] == [[1.0, 2.0], [1, 1]]
+    assert hub["runtime_info"]["best_score"] == 0.5
+    assert type(hub["runtime_info"]["best_score"]) is np.float64
+    assert hub["runtime_info"]["seen"].tolist() == [0, 1, 2]
+    del state["message_hub"]
+    for part, value in read.items():
+        assert repr(value) == repr(state[part])
+    # And it can be saved again.
+    torch.save({"buffer": got}, tmp_path / "y.pth")
+    got = torch.load(tmp_path / "y.pth", weights_only=False)["buffer"]
+    assert got.current() == 2.0
+
+
+def test_a_buffer_registers_no_function(tmp_path: Path) -> None:
+    buffer = HistoryBuffer([1.0], [1])
+    buffer._statistics_methods = {"mean": torch.tensor}
+    torch.save({"buffer": buffer, **TENSORS}, tmp_path / "x.pth")
+    before = dict(HistoryBuffer._statistics_methods)
+    with suppress(CheckpointError):
+        read = read_checkpoint(tmp_path / "x.pth", whole=True)
+        assert read["buffer"].__dict__.keys() == {"max_length", "_log_history", "_count_history"}
+    assert HistoryBuffer._statistics_methods == before
+
+
+def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(1_000_000)}}, tmp_path / "x.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "x.pth") as source,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for record in source.infolist():
+            target.writestr(record.filename, source.read(record))
+    with pytest.raises(CheckpointError, match=r"bomb.pth' has [\d,]+ bytes and unpacks to 4,0"):
+        read_checkpoint(tmp_path / "bomb.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_tensor_larger_than_its_file_is_refused(zipped: bool, tmp_path: Path) -> None:
+    weights = {"a": torch.zeros(1).expand(10**6, 10**6)}
+    torch.save(weights, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r"bytes and holds a tensor of 4,000,000,000,000: re"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+def test_a_container_of_itself_is_read(tmp_path: Path) -> None:
+    content = {"state_dict": TENSORS}
+    content["again"] = content
+    torch.save(content, tmp_path / "x.pth")
+    assert torch.equal(read_checkpoint(tmp_path / "x.pth")["state_dict"]["a"], TENSORS["a"])
 
 
 def test_code_is_refused_and_not_run(tmp_path: Path) -> None:

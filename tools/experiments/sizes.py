@@ -23,6 +23,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
 from mmsmlp.calibration import calibrate_norms
+from mmsmlp.checkpoints import guard_loading
 from mmsmlp.layers import AXIAL_MODES
 
 NATIVE = (32, 32)
@@ -93,6 +94,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     init_default_scope("mmpretrain")
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor)).eval()
+    guard_loading()
     load_checkpoint(model, args.checkpoint, strict=True)
     test = cfg.test_dataloader.dataset
     x, labels = images(test, model.data_preprocessor, NUM_TEST)
