@@ -74,7 +74,7 @@ def _pickle_module(known: Mapping[str, Any]) -> SimpleNamespace:
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
-            # Private: imported where an older torch needs it, lest a newer one without it breaks.
+            # Private: imported only where an older torch needs it: a newer one may not have it.
             from torch._weights_only_unpickler import _get_allowed_globals
 
             path = f"{module}.{name}"

@@ -59,7 +59,7 @@ class StopOnSignalHook(Hook):
         for hook in runner.hooks:
             if isinstance(hook, AtomicCheckpointHook):
                 hook.save_now(runner)
-        barrier()  # lest the launcher takes the end of the others for a failure while one saves
+        barrier()  # or the launcher takes the end of the others for a failure while one saves
         if is_main_process():
             done = runner.iter + 1
             print(f"stopped by SIGTERM at iteration {done}; --resume goes on", file=sys.stderr)
