@@ -200,6 +200,30 @@ def test_half_precision_suffices_for_large_maps(way: str, size: int, half: torch
     torch.testing.assert_close(weights, exact_weights, rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize("img_size", [224, 1024, 2048])
+@pytest.mark.parametrize("way", ["autocast", "cast"])
+def test_half_precision_suffices_at_any_native_size(
+    way: str, img_size: int, half: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    network = S2MLPv2(MINI, img_size=img_size, init_cfg=dict(type="Kaiming", layer="Linear")).eval()
+    network.init_weights()
+    for stage in network.stages:
+        torch.nn.init.normal_(stage.patch_embed.weight, std=10.0)  # activations far beyond usual
+    x = torch.randn(1, 3, 96, 80)
+    with torch.no_grad():
+        exact = network(x)
+        if way == "autocast":
+            with torch.autocast("cpu", half):
+                rounded = network(x)
+        else:
+            rounded = network.to(half)(x.to(half))
+    for y, y_exact in zip(rounded, exact, strict=True):
+        assert y.isfinite().all()
+        # Of maps whose tokens are normalised, a few roundings in each of three blocks.
+        torch.testing.assert_close(y.float(), y_exact, rtol=0, atol=40 * torch.finfo(half).eps)
+
+
 def load(network: S2MLPv2, path: Path) -> None:
     network.load_state_dict(torch.load(path)["state_dict"])
 
