@@ -13,23 +13,11 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import to_2tuple
 from torch import nn
 
+from mmsmlp.catalogue import BACKBONES
+
 from .errors import SwapError, one_line
 from .levels import Levels
 
-# As the recipes of this package have them: norms keep learning, over all GPUs.
-SMLPNET = dict(type="mmsmlp.SMLPNet", norm_cfg=dict(type="SyncBN", requires_grad=True))
-BACKBONES: dict[str, dict[str, Any]] = {
-    "smlpnet_t": dict(SMLPNET, arch="tiny", drop_path_rate=0.2),
-    "smlpnet_s": dict(SMLPNET, arch="small", drop_path_rate=0.2),
-    "smlpnet_b": dict(SMLPNET, arch="base", drop_path_rate=0.3),
-    "s2mlpv2_s4": dict(type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1),
-    "s2mlpv2_m4": dict(type="mmsmlp.S2MLPv2", arch="medium/4", drop_path_rate=0.2),
-    "s2mlpv2_s7": dict(type="mmsmlp.S2MLPv2", arch="small/7", drop_path_rate=0.1),
-    "s2mlpv2_m7": dict(type="mmsmlp.S2MLPv2", arch="medium/7", drop_path_rate=0.2),
-    "s2mlpv2_s14": dict(type="mmsmlp.S2MLPv2", arch="small/14", drop_path_rate=0.1),
-    "s2mlp_wide": dict(type="mmsmlp.S2MLP", arch="wide", drop_path_rate=0.1),
-    "s2mlp_deep": dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1),
-}
 # Of the image that a backbone is tried on, if it takes any: a multiple of all strides there are.
 PROBE_SIZE = 256
 
