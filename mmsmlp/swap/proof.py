@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from .backbones import build
@@ -88,6 +89,10 @@ def prove(model: nn.Module, scope: str) -> list[Any]:
     # A model of videos is known by what prepares them for it.
     is_video = type(model.data_preprocessor).__name__ == "TrackDataPreprocessor"
     sample = video_sample(image) if is_video else image_sample(scope, image)
+    if getattr(model, "with_roi_head", False) and not model.with_rpn:
+        # Fast R-CNN is given its regions: the whole image is one.
+        whole = torch.tensor([[0.0, 0.0, PROOF_SIZE[1], PROOF_SIZE[0]]])
+        sample["data_samples"][0].proposals = InstanceData(bboxes=whole)
     try:
         with torch.no_grad():
             return model.test_step(sample)

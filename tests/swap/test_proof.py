@@ -82,6 +82,36 @@ def test_a_tracker_looks_at_a_video() -> None:
     assert len(sample) == 1 and "pred_track_instances" in sample[0]
 
 
+def test_fast_rcnn_is_given_a_region() -> None:
+    roi_head = dict(
+        type="StandardRoIHead",
+        bbox_roi_extractor=dict(
+            type="SingleRoIExtractor",
+            roi_layer=dict(type="RoIAlign", output_size=2),
+            out_channels=8,
+            featmap_strides=[4, 8, 16, 32],
+        ),
+        bbox_head=dict(
+            type="Shared2FCBBoxHead",
+            in_channels=8,
+            fc_out_channels=8,
+            roi_feat_size=2,
+            num_classes=2,
+        ),
+    )
+    nms = dict(type="nms", iou_threshold=0.5)
+    parts = ("data_preprocessor", "backbone", "neck")
+    model = dict(
+        {key: DETECTOR[key] for key in parts},
+        type="FastRCNN",
+        roi_head=roi_head,
+        train_cfg=None,
+        test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=5, nms=nms)),
+    )
+    (sample,) = prove(build_model(swapped(model)), "mmdet")
+    assert len(sample.pred_instances) > 0
+
+
 def test_ssd_hands_the_maps_of_the_new_backbone_on() -> None:
     pytest.importorskip("mmdet")
     channels = (512, 1024, 512, 256)
