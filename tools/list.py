@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -25,9 +26,10 @@ from mmsmlp.registry import MODELS
 
 # Enough for any table: what is not a terminal has no width that it could be folded to.
 ANY_WIDTH = 1000
+WHOLE = ("backbone", "type", "arch", "config")
 NOTE = (
-    "parameters and multiply-adds at 224 by 224 pixels, as a classifier of 1000 classes (S²-MLP: "
-    "without the classifier)"
+    "parameters, and FLOPs (multiply-adds) at 224 by 224 pixels, as a classifier of 1000 classes "
+    "(S²-MLP: without the classifier)"
 )
 
 
@@ -51,7 +53,7 @@ def described(name: str) -> dict[str, Any]:
 
 def show(backbones: list[dict[str, Any]], configs: list[Recipe]) -> None:
     console = Console(width=None if sys.stdout.isatty() else ANY_WIDTH, highlight=False)
-    columns = ("backbone", "type", "arch", "channels", "strides", "parameters", "multiply-adds")
+    columns = ("backbone", "type", "arch", "channels", "strides", "parameters", "FLOPs")
     console.print(_table("backbones", [*columns, "weights"], map(_row, backbones)))
     console.print(NOTE)
     for weights in filter(None, (backbone["weights"] for backbone in backbones)):
@@ -63,10 +65,11 @@ def show(backbones: list[dict[str, Any]], configs: list[Recipe]) -> None:
             console.print(_table(task, ["config", "backbone", "method", "schedule"], rows))
 
 
-def _table(title: str, columns: Any, rows: Any) -> Table:
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # Names stay whole, to be copied.
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*row)
     return table
