@@ -1,14 +1,17 @@
+# PYTHON_ARGCOMPLETE_OK
 """The tools of an installed package: ``python -m mmsmlp train CONFIG …``."""
 
 import runpy
 import sys
 
+from mmsmlp.completion import complete
 from mmsmlp.recipes import ROOT
 
 
 def main() -> None:
     """Run the tool that the first argument names, with the others as its own."""
     tools = {path.stem: str(path) for path in sorted((ROOT / "tools").glob("*.py"))}
+    complete(tools)
     if len(sys.argv) < 2 or sys.argv[1] not in tools:
         sys.exit(f"usage: python -m mmsmlp {{{','.join(tools)}}} …")
     path = tools[sys.argv[1]]

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from mmsmlp.cost import multiply_adds, parameters
 from mmsmlp.recipes import config_path
 
 DOCS = Path(__file__).parents[1] / "docs" / "recipes.md"
@@ -145,15 +145,17 @@ def cost(
     """Millions of parameters, and billions of multiply-adds of one image, of a config."""
     cfg = Config.fromfile(config_path(name))
     model = build(cfg).to("meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        size = size or SIZES[cfg.default_scope]
-        maps = model.extract_feat(torch.zeros(1, 3, *size, device="meta"))
+
+    def forward() -> None:
+        maps = model.extract_feat(
+            torch.zeros(1, 3, *(size or SIZES[cfg.default_scope]), device="meta")
+        )
         if "mask2former" in name:
             mask2former_heads(cfg, maps)
         else:
             heads(model, maps, regions)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return parameters / 1e6, counter.get_total_flops() / 2e9
+
+    return parameters(model), multiply_adds(forward)
 
 
 def published(name: str) -> str:

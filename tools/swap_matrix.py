@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor
 
 from mmsmlp.swap import SwapError, build_model, find_config, read_config, swap_backbone
-from mmsmlp.swap.backbones import one_line
+from mmsmlp.swap.errors import one_line
 
 DOCS = Path(__file__).parents[1] / "docs" / "swap.md"
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), patch_sizes=(4, 2, 2, 2), mlp_ratio=2)

@@ -10,26 +10,15 @@ from typing import Any
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
+from mmengine.utils import to_2tuple
 from torch import nn
 
-from .errors import SwapError
+from mmsmlp.catalogue import BACKBONES
+
+from .errors import SwapError, one_line
 from .levels import Levels
 
-# As the recipes of this package have them: norms keep learning, over all GPUs.
-SMLPNET = dict(type="mmsmlp.SMLPNet", norm_cfg=dict(type="SyncBN", requires_grad=True))
-BACKBONES: dict[str, dict[str, Any]] = {
-    "smlpnet_t": dict(SMLPNET, arch="tiny", drop_path_rate=0.2),
-    "smlpnet_s": dict(SMLPNET, arch="small", drop_path_rate=0.2),
-    "smlpnet_b": dict(SMLPNET, arch="base", drop_path_rate=0.3),
-    "s2mlpv2_s4": dict(type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1),
-    "s2mlpv2_m4": dict(type="mmsmlp.S2MLPv2", arch="medium/4", drop_path_rate=0.2),
-    "s2mlpv2_s7": dict(type="mmsmlp.S2MLPv2", arch="small/7", drop_path_rate=0.1),
-    "s2mlpv2_m7": dict(type="mmsmlp.S2MLPv2", arch="medium/7", drop_path_rate=0.2),
-    "s2mlpv2_s14": dict(type="mmsmlp.S2MLPv2", arch="small/14", drop_path_rate=0.1),
-    "s2mlp_wide": dict(type="mmsmlp.S2MLP", arch="wide", drop_path_rate=0.1),
-    "s2mlp_deep": dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1),
-}
-# Of the image that a backbone is tried on: a multiple of all strides there are.
+# Of the image that a backbone is tried on, if it takes any: a multiple of all strides there are.
 PROBE_SIZE = 256
 
 
@@ -71,11 +60,6 @@ def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Modu
         raise SwapError(f"its {name} cannot be built: {one_line(error)}") from error
 
 
-def one_line(error: Exception) -> str:
-    """What an error says, in a line, and its type."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
 def stages_of(backbone: Mapping[str, Any], scope: str) -> Levels:
     """All stages of a backbone of this package.
 
@@ -112,22 +96,29 @@ def outputs_of(backbone: Mapping[str, Any], scope: str) -> Levels:
         maps = [maps]
     if not maps or any(getattr(y, "ndim", 0) != 4 for y in maps):
         raise SwapError(f"its backbone, {backbone['type']}, outputs something else than maps")
+    height, _ = _probe_size(backbone)
     return Levels(
         tuple(y.shape[1] for y in maps),
-        tuple(round(PROBE_SIZE / y.shape[2]) for y in maps),
+        tuple(round(height / y.shape[2]) for y in maps),
     )
 
 
+def _probe_size(backbone: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of an image that a backbone takes; some take only that of ``img_size``."""
+    return to_2tuple(backbone.get("img_size", PROBE_SIZE))
+
+
 def _forward(backbone: Mapping[str, Any], scope: str, device: str) -> Any:
+    height, width = _probe_size(backbone)
     with torch.device(device):
         module = build(backbone, scope)
-        x = torch.zeros(1, backbone.get("in_channels", 3), PROBE_SIZE, PROBE_SIZE)
+        x = torch.zeros(1, backbone.get("in_channels", 3), height, width)
     module.eval()  # by itself: what it returns of several backbones is None
     try:
         with torch.no_grad():
             return module(x)
     except Exception as error:
         raise SwapError(
-            f"its backbone, {backbone['type']}, cannot run on {PROBE_SIZE} by {PROBE_SIZE} pixels: "
+            f"its backbone, {backbone['type']}, cannot run on {height} by {width} pixels: "
             f"{one_line(error)}"
         ) from error

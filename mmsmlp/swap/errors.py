@@ -1,5 +1,22 @@
 """What stands in the way of a swap."""
 
+import traceback
+
+from torch import nn
+
 
 class SwapError(Exception):
     """A model cannot take the backbone; the message says why, in a line."""
+
+
+def one_line(error: Exception) -> str:
+    """The type of an error and what it says, in a line; if that is nothing, where it comes from."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or _origin(error)}"
+
+
+def _origin(error: Exception) -> str:
+    """The line of code that failed, and the innermost part of the model that ran it."""
+    selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    parts = [type(part).__name__ for part in selves if isinstance(part, nn.Module)]
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"`{last.line}`" + (f" in {parts[-1]}" if parts else "")

@@ -15,7 +15,7 @@ from mmengine.utils import is_installed
 
 from mmsmlp.recipes import SHIPPED, config_path, configs_of
 
-from .errors import SwapError
+from .errors import SwapError, one_line
 
 
 def find_config(name: str) -> Path:
@@ -52,7 +52,7 @@ def read_config(path: Path) -> Config:
         cfg = Config.fromfile(path)
         lazy = Config._is_lazy_import(str(path))
     except Exception as error:  # a config is a program
-        raise SwapError(f"config {str(path)!r} cannot be read: {error}") from error
+        raise SwapError(f"config {str(path)!r} cannot be read: {one_line(error)}") from error
     if lazy:
         raise SwapError(
             f"config {str(path)!r} imports classes, and `_base_` cannot inherit from such a one; "

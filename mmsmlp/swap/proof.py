@@ -8,13 +8,16 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from .backbones import build, one_line
-from .errors import SwapError
+from .backbones import build
+from .errors import SwapError, one_line
 
-# Height and width of the image: no multiples of strides.
-PROOF_SIZE = (200, 150)
+# Height and width of the image: no multiples of strides, and enough for the last map of SSD.
+PROOF_SIZE = (330, 310)
+# Where a model keeps the detector that it wraps, or both that it builds of the same config.
+WRAPPED = ("detector", "student", "teacher")
 
 
 def build_model(cfg: Mapping[str, Any]) -> nn.Module:
@@ -28,9 +31,10 @@ def build_model(cfg: Mapping[str, Any]) -> nn.Module:
         CheckpointError: If weights do not arrive.
     """
     model = build(cfg["model"], cfg["default_scope"], "model")
-    backbone = getattr(model, "detector", model).backbone
-    if (backbone.init_cfg or {}) and _names_weights(backbone.init_cfg):
-        backbone.init_weights()
+    for part in (model, *(getattr(model, name, None) for name in WRAPPED)):
+        backbone = getattr(part, "backbone", None)
+        if backbone is not None and backbone.init_cfg and _names_weights(backbone.init_cfg):
+            backbone.init_weights()
     return model
 
 
@@ -53,6 +57,19 @@ def image_sample(scope: str, image: Tensor) -> dict[str, Any]:
     return dict(inputs=[image], data_samples=[sample])
 
 
+def video_sample(image: Tensor) -> dict[str, Any]:
+    """An image as mmdet's data sets of videos give it, the first and only one of its video.
+
+    Args:
+        image: ``(3, H, W)``, of bytes.
+    """
+    from mmdet.structures import TrackDataSample
+
+    frames = image_sample("mmdet", image)["data_samples"]
+    frames[0].set_metainfo(dict(frame_id=0))
+    return dict(inputs=[image[None]], data_samples=[TrackDataSample(video_data_samples=frames)])
+
+
 def prove(model: nn.Module, scope: str) -> list[Any]:
     """Let a model predict something of an image of noise.
 
@@ -69,8 +86,15 @@ def prove(model: nn.Module, scope: str) -> list[Any]:
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (3, *PROOF_SIZE), dtype=torch.uint8, generator=generator)
     model.to(get_device()).eval()
+    # A model of videos is known by what prepares them for it.
+    is_video = type(model.data_preprocessor).__name__ == "TrackDataPreprocessor"
+    sample = video_sample(image) if is_video else image_sample(scope, image)
+    if getattr(model, "with_roi_head", False) and not model.with_rpn:
+        # Fast R-CNN is given its regions: the whole image is one.
+        whole = torch.tensor([[0.0, 0.0, PROOF_SIZE[1], PROOF_SIZE[0]]])
+        sample["data_samples"][0].proposals = InstanceData(bboxes=whole)
     try:
         with torch.no_grad():
-            return model.test_step(image_sample(scope, image))
+            return model.test_step(sample)
     except Exception as error:  # whatever a third party's model raises
         raise SwapError(f"it was built, but its forward pass fails: {one_line(error)}") from error

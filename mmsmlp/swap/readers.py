@@ -27,8 +27,9 @@ NO_READERS = (
     "train_cfg",
 )
 
-# Necks that hand on all maps but the last as they are.
-PASSING_NECKS = ("JPU",)
+# Necks that hand on maps of as many channels: all but the last, or all, with more behind them, or
+# all at other strides.
+PASSING_NECKS = ("JPU", "SSDNeck", "Feature2Pyramid")
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
     first = neck[0] if isinstance(neck, list) else neck
     parts = list(_parts(first or host))
     if first and first.get("type") in PASSING_NECKS:
-        parts += [part for part in _parts({**host, "neck": None}) if _reads_passed(part, channels)]
+        parts += [
+            part for part in _parts({**host, "neck": None}) if _reads_passed(part, first, channels)
+        ]
     found = []
     for part in parts:
         _refuse_special(part)
@@ -88,6 +91,8 @@ def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
         for key in part:
             if key in CHANNEL_KEYS and (positions := _positions(part, key, channels)):
                 found.append(Reading(part, key, positions))
+        if _begins_with(part.get("out_channels"), channels):
+            found.append(Reading(part, "out_channels", tuple(range(len(channels)))))
         # The features that a region of interest is cut from keep their channels.
         if "featmap_strides" in part and part.get("out_channels") in channels:
             position = list(channels).index(part["out_channels"])
@@ -97,9 +102,23 @@ def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
     return found
 
 
-def _reads_passed(part: dict[str, Any], channels: Sequence[int]) -> bool:
+def _reads_passed(part: dict[str, Any], neck: dict[str, Any], channels: Sequence[int]) -> bool:
     index = part.get("in_index")
-    return isinstance(index, int) and index % len(channels) != len(channels) - 1
+    if EVERY_KEY in neck:
+        return index is not None
+    if isinstance(index, int):
+        return index % len(channels) != len(channels) - 1
+    return _begins_with(part.get("in_channels"), channels)
+
+
+def _begins_with(value: Any, channels: Sequence[int]) -> bool:
+    """Whether a setting names the maps of the backbone, and others behind them."""
+    number = len(channels)
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) > number
+        and list(value[:number]) == list(channels)
+    )
 
 
 def _forget_unread(part: dict[str, Any]) -> None:
@@ -148,7 +167,7 @@ def _positions(part: dict[str, Any], key: str, channels: Sequence[int]) -> tuple
         # Heads take the last map, if they are not told which.
         return equal if key == EVERY_KEY else equal[-1:]
     if isinstance(value, (list, tuple)):
-        if list(value) == list(channels):
+        if list(value) == list(channels) or _begins_with(value, channels):
             return tuple(range(len(channels)))
         if set(value) <= set(channels):
             return tuple(list(channels).index(number) for number in value)
@@ -186,7 +205,10 @@ def rewrite(found: Sequence[Reading], used: Sequence[int], channels: Sequence[in
                 part["end_level"] -= start
         numbers = [channels[new_position[i]] for i in positions]
         old = part[key]
-        part[key] = numbers[0] if isinstance(old, int) else type(old)(numbers)
+        if isinstance(old, int):
+            part[key] = numbers[0]
+        else:
+            part[key] = type(old)([*numbers, *old[len(reading.positions) :]])
         if key == "in_channels" and "in_index" in part:
             part["in_index"] = _new_index(part["in_index"], positions, new_position)
 

@@ -52,6 +52,8 @@ def adapt_preprocessing(model: dict[str, Any]) -> None:
             three channels, stay as they are.
     """
     preprocessor = model.get("data_preprocessor") or {}
+    # One of several branches, for labelled images and others, wraps the one that does the work.
+    preprocessor = preprocessor.get("data_preprocessor", preprocessor)
     if len(preprocessor.get("mean") or ()) == 3:
         preprocessor.update(
             (key, value) for key, value in RGB.items() if list_of(preprocessor.get(key)) != value

@@ -62,7 +62,8 @@ def swap_backbone(
         if len(host["neck"]) == 1:
             host["neck"] = choice.adapter
     _forget_weights(cfg, host)
-    adapt_preprocessing(cfg["model"])
+    for part in (cfg["model"], host):
+        adapt_preprocessing(part)
     if not keep_optimizer:
         adapt_optimizer(cfg)
     return cfg

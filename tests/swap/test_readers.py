@@ -124,3 +124,24 @@ def test_a_head_that_leaves_maps_alone_is_not_given_them(lateral: bool, used: li
     assert swapped(dict(decode_head=head)) == used
     assert head["in_channels"] == [OURS[i] for i in used]
     assert head["in_index"] == tuple(range(len(used)))
+
+
+def test_a_neck_that_hands_all_maps_on_tells_them_twice_and_the_head_as_well() -> None:
+    neck = dict(type="SSDNeck", in_channels=(512, 1024), out_channels=(512, 1024, 512, 256))
+    head = dict(in_channels=(512, 1024, 512, 256))
+    host = dict(neck=neck, bbox_head=head)
+    found = readings(host, (512, 1024))
+    rewrite(found, used_positions(found), (160, 320))
+    assert neck["in_channels"] == (160, 320)
+    assert neck["out_channels"] == head["in_channels"] == (160, 320, 512, 256)
+
+
+def test_heads_behind_a_neck_that_changes_strides_alone_read_as_many_channels() -> None:
+    neck = dict(type="Feature2Pyramid", embed_dim=768)
+    decode = dict(in_channels=[768] * 4, in_index=[0, 1, 2, 3])
+    auxiliary = dict(in_channels=768, in_index=2)
+    found = readings(dict(neck=neck, decode_head=decode, auxiliary_head=auxiliary), (768,) * 4)
+    rewrite(found, used_positions(found), (256,) * 4)
+    assert neck["embed_dim"] == 256
+    assert decode == dict(in_channels=[256] * 4, in_index=[0, 1, 2, 3])
+    assert auxiliary == dict(in_channels=256, in_index=2)

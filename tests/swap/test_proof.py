@@ -1,0 +1,184 @@
+"""Models that wrap a detector, and what is said of one that cannot be built."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mmsmlp.backbones import SMLPNet
+from mmsmlp.swap import SwapError, build_model, prove, swap_backbone
+from mmsmlp.swap.backbones import build
+from mmsmlp.swap.errors import one_line
+from mmsmlp.swap.recipe import RGB
+
+SMALL = dict(arch=dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratio=2), img_size=64)
+# Images as Caffe knows them.
+CAFFE = dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False)
+DETECTOR = dict(
+    type="RetinaNet",
+    data_preprocessor=dict(type="DetDataPreprocessor", pad_size_divisor=32, **CAFFE),
+    backbone=dict(type="ResNet", depth=18),
+    neck=dict(type="FPN", in_channels=[64, 128, 256, 512], out_channels=8, num_outs=4),
+    bbox_head=dict(
+        type="RetinaHead",
+        num_classes=2,
+        in_channels=8,
+        feat_channels=8,
+        stacked_convs=1,
+        anchor_generator=dict(
+            type="AnchorGenerator", scales=[4], ratios=[1.0], strides=[4, 8, 16, 32]
+        ),
+    ),
+    test_cfg=dict(
+        nms_pre=10, score_thr=0.0, max_per_img=5, nms=dict(type="nms", iou_threshold=0.5)
+    ),
+)
+SOFT_TEACHER = dict(
+    type="SoftTeacher",
+    detector=DETECTOR,
+    data_preprocessor=dict(
+        type="MultiBranchDataPreprocessor", data_preprocessor=DETECTOR["data_preprocessor"]
+    ),
+    semi_train_cfg=dict(freeze_teacher=True),
+    semi_test_cfg=dict(predict_on="teacher"),
+)
+
+
+class NoTracker:
+    """Tracks nothing: those of mmdet want libraries that need not be there."""
+
+    def reset(self) -> None:
+        pass
+
+    def track(self, data_sample: Any, **_: Any) -> Any:
+        return data_sample.pred_instances
+
+
+TRACKER = dict(
+    type="DeepSORT",
+    detector={key: value for key, value in DETECTOR.items() if key != "data_preprocessor"},
+    data_preprocessor=dict(type="TrackDataPreprocessor", pad_size_divisor=32, **CAFFE),
+    tracker=dict(type=NoTracker),
+)
+
+
+def swapped(model: dict[str, Any], checkpoint: str | None = None) -> dict[str, Any]:
+    pytest.importorskip("mmdet")
+    cfg = dict(default_scope="mmdet", model=deepcopy(model))
+    return swap_backbone(cfg, dict(type="mmsmlp.SMLPNet", **SMALL), checkpoint)
+
+
+def test_teacher_and_student_get_the_backbone_and_its_weights(tmp_path: Path) -> None:
+    source = SMLPNet(**SMALL)
+    torch.save(source.state_dict(), tmp_path / "small.pth")
+    cfg = swapped(SOFT_TEACHER, str(tmp_path / "small.pth"))
+    for preprocessor in (
+        cfg["model"]["data_preprocessor"]["data_preprocessor"],
+        cfg["model"]["detector"]["data_preprocessor"],
+    ):
+        assert {key: preprocessor[key] for key in RGB} == RGB
+    model = build_model(cfg)
+    for part in (model.student, model.teacher):
+        weights = part.backbone.state_dict()
+        assert all(torch.equal(weights[name], value) for name, value in source.state_dict().items())
+    (sample,) = prove(model, "mmdet")
+    assert len(sample.pred_instances) > 0
+
+
+def test_a_tracker_looks_at_a_video() -> None:
+    model = build_model(swapped(TRACKER))
+    assert isinstance(model.detector.backbone, SMLPNet)
+    (sample,) = prove(model, "mmdet")
+    assert len(sample) == 1 and "pred_track_instances" in sample[0]
+
+
+def test_fast_rcnn_is_given_a_region() -> None:
+    roi_head = dict(
+        type="StandardRoIHead",
+        bbox_roi_extractor=dict(
+            type="SingleRoIExtractor",
+            roi_layer=dict(type="RoIAlign", output_size=2),
+            out_channels=8,
+            featmap_strides=[4, 8, 16, 32],
+        ),
+        bbox_head=dict(
+            type="Shared2FCBBoxHead",
+            in_channels=8,
+            fc_out_channels=8,
+            roi_feat_size=2,
+            num_classes=2,
+        ),
+    )
+    nms = dict(type="nms", iou_threshold=0.5)
+    parts = ("data_preprocessor", "backbone", "neck")
+    model = dict(
+        {key: DETECTOR[key] for key in parts},
+        type="FastRCNN",
+        roi_head=roi_head,
+        train_cfg=None,
+        test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=5, nms=nms)),
+    )
+    (sample,) = prove(build_model(swapped(model)), "mmdet")
+    assert len(sample.pred_instances) > 0
+
+
+def test_ssd_hands_the_maps_of_the_new_backbone_on() -> None:
+    pytest.importorskip("mmdet")
+    channels = (512, 1024, 512, 256)
+    model = dict(
+        type="SingleStageDetector",
+        backbone=dict(type="SSDVGG", depth=16, ceil_mode=True, out_feature_indices=(22, 34)),
+        neck=dict(
+            type="SSDNeck",
+            in_channels=channels[:2],
+            out_channels=channels,
+            level_strides=(2, 2),
+            level_paddings=(1, 1),
+        ),
+        bbox_head=dict(
+            type="SSDHead",
+            num_classes=2,
+            in_channels=channels,
+            anchor_generator=dict(
+                type="SSDAnchorGenerator",
+                input_size=300,
+                basesize_ratio_range=(0.15, 0.9),
+                strides=[8, 16, 32, 64],
+                ratios=[[2]] * 4,
+            ),
+        ),
+    )
+    cfg = swapped(model)
+    assert cfg["model"]["neck"]["out_channels"] == (16, 24, 512, 256)
+    model = build_model(cfg).eval()
+    with torch.no_grad():
+        scores, _ = model(torch.zeros(1, 3, 300, 300))
+    assert [tuple(y.shape[2:]) for y in scores] == [(38, 38), (19, 19), (10, 10), (5, 5)]
+
+
+def test_an_error_without_a_message_says_where_it_comes_from() -> None:
+    pytest.importorskip("mmdet")
+    neck = dict(
+        type="SSDNeck",
+        in_channels=(1, 2),
+        out_channels=(2, 2, 3),
+        level_strides=(2,),
+        level_paddings=(1,),
+    )
+    expected = (
+        "its neck cannot be built: AssertionError: "
+        "`assert in_channels == out_channels[:len(in_channels)]` in SSDNeck"
+    )
+    with pytest.raises(SwapError) as error:
+        build(neck, "mmdet", "neck")
+    assert str(error.value) == expected
+
+
+def test_an_error_outside_of_a_model_names_the_line_alone() -> None:
+    try:
+        assert [] == [1], ""
+    except AssertionError as error:
+        error.args = ()
+        assert one_line(error) == 'AssertionError: `assert [] == [1], ""`'

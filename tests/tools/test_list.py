@@ -1,0 +1,125 @@
+"""The tool that lists what there is."""
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mmsmlp.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.cost import paper_cost
+from mmsmlp.launch import UsageError
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(path: Path) -> ModuleType:
+    # Neither of them can be imported by its name: `list` is the built-in type's.
+    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["list", *arguments])
+        load(ROOT / "tools" / "list.py").main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def table_of_networks() -> dict[str, list[str]]:
+    """Rows of the README's table, by the name of the variant."""
+    rows = [line.split("|")[1:-1] for line in (ROOT / "README.md").read_text().splitlines()]
+    rows = [[cell.strip(" `") for cell in row] for row in rows if len(row) == 7]
+    return {row[1]: row[2:6] for row in rows[2:]}
+
+
+def rounded_as(value: float, text: str) -> str:
+    number = text[:-1]
+    return f"{value:.{len(number.partition('.')[2])}f}{text[-1]}"
+
+
+def test_everything_as_json_agrees_with_the_readme(listed: Callable) -> None:
+    contents = json.loads(listed("--json"))
+    expected = table_of_networks()
+    assert {backbone["arch"] for backbone in contents["backbones"]} == set(expected)
+    for backbone in contents["backbones"]:
+        channels, strides, parameters, flops = expected[backbone["arch"]]
+        assert ", ".join(map(str, backbone["channels"])) == channels
+        assert ", ".join(map(str, backbone["strides"])) == strides
+        assert rounded_as(backbone["parameters_m"], parameters) == parameters
+        assert rounded_as(backbone["multiply_adds_g"], flops) == flops
+    weights = {b["name"]: b["weights"]["file"] for b in contents["backbones"] if b["weights"]}
+    assert weights == dict(smlpnet_s="smlp_s.pth", smlpnet_b="smlp_b.pth")
+    names = [config["name"] for config in contents["configs"]]
+    files = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
+    assert names == [f"mmsmlp::{file}" for file in files]
+    assert {key for config in contents["configs"] for key in config} == {
+        *("name", "task", "backbone", "method", "schedule")
+    }
+
+
+@pytest.mark.parametrize(
+    ("network", "arch"), [(SMLPNet, "tiny"), (S2MLPv2, "small/14"), (S2MLP, "wide")]
+)
+def test_costs_are_those_that_are_compared_with_the_papers(network: type, arch: str) -> None:
+    papers = load(ROOT / "tests" / "test_papers.py")
+    classes = 0 if network is S2MLP else 1000
+    row = papers.Row("", network, dict(arch=arch), None, None, num_classes=classes)
+    assert paper_cost(dict(type=f"mmsmlp.{network.__name__}", arch=arch)) == papers.count(row)
+
+
+def test_what_is_piped_is_whole_and_plain(
+    listed: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = listed("smlpnet_s")
+    assert "\x1b" not in text and "…" not in text
+    (row,) = re.findall(r".*mmsmlp::cascade_mask_rcnn_smlpnet_s_3x\.py.*", text)
+    assert "Cascade Mask R-CNN" in row and "36 epochs, batch 16, several scales" in row
+    (row,) = re.findall(r".*mmsmlp\.SMLPNet.*", text)
+    for cell in ("96, 192, 384, 768", "4, 8, 16, 32", "48.6M", "10.3G", "smlp_s.pth"):
+        assert cell in row
+    assert "smlp_s.pth: https://github.com/microsoft/SPACH" in text
+    assert "smlpnet_t" not in text
+
+
+def test_a_task_leaves_its_configs(listed: Callable) -> None:
+    contents: dict[str, Any] = json.loads(listed("s2mlpv2_s4", "--task", "segmentation", "--json"))
+    assert [config["name"] for config in contents["configs"]] == [
+        "mmsmlp::mask2former_ade20k_s2mlpv2_s4.py",
+        "mmsmlp::semantic_fpn_s2mlpv2_s4.py",
+        "mmsmlp::upernet_s2mlpv2_s4.py",
+    ]
+    assert [backbone["name"] for backbone in contents["backbones"]] == ["s2mlpv2_s4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["s3mlp"],
+            r"there is no 's3mlp'; there are smlpnet, s2mlpv2, s2mlp, .*s2mlp_deep.*upernet",
+        ),
+        (
+            ["s2mlp_deep", "--task", "detection"],
+            r"there is no 's2mlp_deep' for detection; there are smlpnet, .*retinanet",
+        ),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_line(
+    listed: Callable, arguments: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as error:
+        listed(*arguments)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,107 @@
+"""List the backbones of this package, weights of them, and the configs that have them."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mmsmlp.catalogue import (
+    BACKBONES,
+    TASKS,
+    WEIGHTS,
+    Recipe,
+    add_list_arguments,
+    chosen,
+    filters,
+)
+from mmsmlp.cost import paper_cost
+from mmsmlp.launch import UsageError, run
+from mmsmlp.registry import MODELS
+
+# Enough for any table: what is not a terminal has no width that it could be folded to.
+ANY_WIDTH = 1000
+WHOLE = ("backbone", "type", "arch", "config")
+NOTE = (
+    "parameters, and FLOPs (multiply-adds) at 224 by 224 pixels, as a classifier of 1000 classes "
+    "(S²-MLP: without the classifier)"
+)
+
+
+def described(name: str) -> dict[str, Any]:
+    """What there is to say of a backbone."""
+    cfg = BACKBONES[name]
+    with torch.device("meta"):
+        network = MODELS.build(cfg)
+    parameters, flops = paper_cost(cfg)
+    return dict(
+        name=name,
+        type=cfg["type"],
+        arch=cfg["arch"],
+        channels=list(network.channels),
+        strides=list(network.strides),
+        parameters_m=round(parameters, 3),
+        multiply_adds_g=round(flops, 3),
+        weights=WEIGHTS.get(name),
+    )
+
+
+def show(backbones: list[dict[str, Any]], configs: list[Recipe]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else ANY_WIDTH, highlight=False)
+    columns = ("backbone", "type", "arch", "channels", "strides", "parameters", "FLOPs")
+    console.print(_table("backbones", [*columns, "weights"], map(_row, backbones)))
+    console.print(NOTE)
+    for weights in filter(None, (backbone["weights"] for backbone in backbones)):
+        console.print(f"{weights['file']}: {weights['url']}")
+    for task in TASKS.values():
+        rows = [(c.name, c.backbone, c.method, c.schedule) for c in configs if c.task == task]
+        if rows:
+            console.print()
+            console.print(_table(task, ["config", "backbone", "method", "schedule"], rows))
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        # Names stay whole, to be copied.
+        table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _row(backbone: dict[str, Any]) -> list[str]:
+    return [
+        *(backbone[key] for key in ("name", "type", "arch")),
+        *(", ".join(map(str, backbone[key])) for key in ("channels", "strides")),
+        f"{backbone['parameters_m']:.1f}M",
+        f"{backbone['multiply_adds_g']:.1f}G",
+        backbone["weights"]["file"] if backbone["weights"] else "",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_list_arguments(parser)
+    args = parser.parse_args()
+    names, configs = chosen(args.filter, args.task)
+    if not names:
+        of_task = f" for {args.task}" if args.task else ""
+        raise UsageError(
+            f"there is no {args.filter!r}{of_task}; there are {', '.join(filters(args.task))}"
+        )
+    backbones = [described(name) for name in names]
+    if args.json:
+        contents = dict(backbones=backbones, configs=[asdict(config) for config in configs])
+        print(json.dumps(contents, indent=2, ensure_ascii=False))
+    else:
+        show(backbones, configs)
+
+
+if __name__ == "__main__":
+    run(main)
