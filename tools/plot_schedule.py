@@ -7,7 +7,7 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.launch import UsageError, load_config, run
+from mmsmlp.launch import UsageError, read_config, run
 from mmsmlp.schedule import (
     NUM_IMAGES,
     draw_schedule,
@@ -26,9 +26,10 @@ def main() -> None:
     )
     parser.add_argument("--gpus", type=int, default=1, help="GPUs that share them (default: 1)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="settings to override")
-    parser.set_defaults(mini=False, work_dir=None, launcher="none")
     args = parser.parse_args()
-    cfg = load_config(args)
+    cfg = read_config(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
     by_epoch = "max_epochs" in cfg.train_cfg
     dataset = cfg.train_dataloader.dataset.get("type")
     images = args.images or NUM_IMAGES.get(dataset)
@@ -37,7 +38,7 @@ def main() -> None:
 
     length = epoch_length(cfg, images, args.gpus) if by_epoch else 1
     rates = learning_rates(cfg, length)
-    out = args.out or Path(f"{cfg.work_dir}.png")
+    out = args.out or Path("work_dirs", f"{Path(args.config).stem}.png")
     out.parent.mkdir(parents=True, exist_ok=True)
     draw_schedule(rates, length if by_epoch else None, Path(args.config).stem, out)
 

@@ -11,12 +11,16 @@ import torch.nn.functional as F
 from benchmarks.clocks import peak_memory, seconds
 from benchmarks.crew import Failed, Worker, crew
 from benchmarks.limits import forms
+from benchmarks.models import ModelPass
 from benchmarks.passes import Case, NetworkPass, loss_of, usable
 from benchmarks.profiling import COPIES, DEPTHWISE, ELEMENTWISE, NORMS, PRODUCTS, REST, SHIFTS
 from benchmarks.subjects import PEERS, TITLES, Subject, SubjectError, check_names, variants
 from torch import Tensor, nn
 
+import mmsmlp.mini.swap
 from benchmarks import passes, profiling
+
+ROOT = Path(__file__).parents[2]
 
 
 class Toy(nn.Module):
@@ -241,3 +245,22 @@ def test_a_worker_that_was_never_asked_has_no_process() -> None:
     worker = Worker(None, "cpu", 1)
     worker.close()
     assert worker.process is None
+
+
+def test_a_whole_model_learns_and_predicts_on_its_first_images(
+    tiny_mini: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mmdet")
+    monkeypatch.chdir(tiny_mini)
+    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    config = str(ROOT / "configs/experiments/padding/s2mlpv2.py")
+    options = {"model.backbone.arch.depths": (1, 1, 1, 1)}
+    whole = ModelPass(Subject(config, mini=True, options=options), "cpu")
+    assert [len(stage.blocks) for stage in whole.model.backbone.stages] == [1, 1, 1, 1]
+    whole.prepare(Case("training", "fp32", (0, 0), 1))
+    whole.run(whole.fetch())
+    assert all(p.grad is not None for p in whole.model.backbone.parameters())
+    whole.finish()
+    assert all(p.grad is None for p in whole.model.parameters())
+    whole.prepare(Case("inference", "fp32", (0, 0), 1))
+    whole.run(whole.fetch())

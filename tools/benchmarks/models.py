@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from copy import deepcopy
 from typing import Any
 
@@ -25,18 +24,15 @@ class ModelPass:
     """
 
     def __init__(self, subject: Subject, device: str) -> None:
-        from mmsmlp.launch import check_data, load_config
+        from mmsmlp.launch import check_data, read_config
+        from mmsmlp.mini.swap import use_mini
 
         self.device = device
-        self.cfg = load_config(
-            Namespace(
-                config=subject.name,
-                mini=subject.mini,
-                cfg_options=subject.options,
-                work_dir=None,
-                launcher="none",
-            )
-        )
+        self.cfg = read_config(subject.name)
+        if subject.mini:
+            use_mini(self.cfg)
+        if subject.options:
+            self.cfg.merge_from_dict(subject.options)
         check_data(self.cfg, "train", "test")
         init_default_scope(self.cfg.default_scope)
         set_random_seed(0)
