@@ -25,13 +25,13 @@ class SplitAttention(nn.Module):
 
     The paper's sum grows with the number of tokens, and asks for a tiny :math:`W_1`: a few steps at
     the learning rate of other layers saturate the softmax, and one map is chosen for good. Here
-    :math:`a` is the mean over tokens divided by :math:`\sqrt c`, and :math:`W_1` is larger by both:
-    the same function at the native size, on the same scale at every other. The root is there
-    because the channels of a mean pull in one direction, image by image: together they move
-    :math:`a W_1` c times as fast as each of them.
+    :math:`a` is the mean over tokens, and each product is divided by the root of its length, c or
+    :math:`\bar c`. The weights are larger by as much: the function is the same at the native size,
+    and on the same scale at every other. The roots are there because a mean is much the same for
+    all images: steps of the optimizer add up, and the longer the product the faster it moves.
 
-    State dicts of the paper's form load as well. They hold both weights as linear layers do,
-    :math:`(\bar c, c)` and :math:`(Kc, \bar c)`, and :math:`W_1` for the sum of tokens.
+    State dicts of the paper's form load as well. They hold the weights as linear layers do,
+    :math:`(\bar c, c)` and :math:`(Kc, \bar c)`, without the roots and for the sum of tokens.
 
     Args:
         channels: Number of channels c of each map.
@@ -43,16 +43,16 @@ class SplitAttention(nn.Module):
         super().__init__()
         self.num_maps = num_maps
         self.num_tokens = num_tokens
-        self.root = math.sqrt(channels)
+        self.roots = math.sqrt(channels), math.sqrt(channels // 4)
         # Not linear layers: what initialises all of those in a network shall not reach these.
         self.weight1 = nn.Parameter(torch.empty(channels, channels // 4))
         self.weight2 = nn.Parameter(torch.empty(channels // 4, num_maps * channels))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise by truncated normals of 0.02: at first all maps weigh about the same."""
-        nn.init.trunc_normal_(self.weight1, std=0.02 * self.root)
-        nn.init.trunc_normal_(self.weight2, std=0.02)
+        """Initialise by truncated normals of 0.02 (times the roots): maps weigh about the same."""
+        for weight, root in zip((self.weight1, self.weight2), self.roots, strict=True):
+            nn.init.trunc_normal_(weight, std=0.02 * root)
 
     def is_of_sums(self, state_dict: Mapping[str, Any], prefix: str) -> bool:
         """Whether a state dict holds the weights in the paper's form, for the sum of tokens."""
@@ -61,10 +61,10 @@ class SplitAttention(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         if self.is_of_sums(state_dict, prefix):
-            scale = self.num_tokens * self.root
-            ours = {prefix + "weight1": scale * state_dict[prefix + "weight1"].T}
+            root1, root2 = self.roots
+            ours = {prefix + "weight1": self.num_tokens * root1 * state_dict[prefix + "weight1"].T}
             if (weight := state_dict.get(name := prefix + "weight2")) is not None:
-                ours[name] = weight.T
+                ours[name] = root2 * weight.T
             state_dict = {**state_dict, **ours}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -75,8 +75,9 @@ class SplitAttention(nn.Module):
         """
         dtype = torch.promote_types(mean.dtype, torch.float32)
         with without_autocast(mean):
-            hidden = F.gelu(mean.to(dtype) / self.root @ self.weight1.to(dtype))
-            return (hidden @ self.weight2.to(dtype)).unflatten(1, (self.num_maps, -1))
+            root1, root2 = self.roots
+            hidden = F.gelu(mean.to(dtype) / root1 @ self.weight1.to(dtype))
+            return (hidden / root2 @ self.weight2.to(dtype)).unflatten(1, (self.num_maps, -1))
 
     def forward(self, mean: Tensor) -> Tensor:
         """(N, C), see :meth:`logits` -> (N, K, C), the weight of each map and channel."""

@@ -13,7 +13,8 @@ UNSHIFTED = (STAY,) * 3
 
 def paper(layer: SplitAttention, tokens: float) -> tuple[Tensor, Tensor]:
     """The paper's weights, made for the sum of tokens."""
-    return layer.weight1 / (tokens * math.sqrt(len(layer.weight1))), layer.weight2
+    weight1 = layer.weight1 / (tokens * math.sqrt(len(layer.weight1)))
+    return weight1, layer.weight2 / math.sqrt(len(layer.weight2))
 
 
 def weigh(layer: SplitAttention, maps: list[Tensor], tokens: float) -> Tensor:
@@ -82,7 +83,6 @@ def test_the_papers_form_loads_once_and_ours_as_it_is() -> None:
     state_dict = dict(weight1=weight1, weight2=weight2)
     layer.load_state_dict(state_dict)
     assert state_dict["weight1"] is weight1, "what was given is left alone"
-    torch.testing.assert_close(paper(layer, tokens=12)[0], weight1.T)
-    assert torch.equal(layer.weight2, weight2.T)
+    torch.testing.assert_close(paper(layer, tokens=12), (weight1.T, weight2.T))
     copy.load_state_dict(dict(layer.state_dict()))
     assert torch.equal(copy.weight1, layer.weight1) and torch.equal(copy.weight2, layer.weight2)
