@@ -32,9 +32,9 @@ class LayerNorm2d(nn.LayerNorm):
 class CentredLayerNorm2d(LayerNorm2d):
     """Layer norm of each token, less what the tokens of all images have in common.
 
-    A layer norm leaves all tokens a common part. It grows in training and drowns what differs, so
-    that a head without norms hardly learns. As a batch norm does, this takes it away: the mean of
-    each channel over the batch (of all processes) in training, and its running mean in evaluation.
+    A layer norm leaves all tokens a common part, behind which a mask head without norms learns
+    worse. As a batch norm does, this takes it away: the mean of each channel over the batch (of all
+    processes) in training, and its running mean in evaluation.
     The running mean starts at zero, so weights made for a plain layer norm give what they gave.
 
     Args:
