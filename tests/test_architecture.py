@@ -18,6 +18,7 @@ IMPORTS = {
     "necks": ["layers", "registry"],
     "checkpoints": ["layers", "registry"],
     "backbones": ["layers", "registry", "checkpoints"],
+    "own_data": ["checkpoints"],
     "optim": ["registry"],
     "hooks": ["registry", "checkpoints"],
     "catalogue": ["registry"],

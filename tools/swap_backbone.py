@@ -11,7 +11,7 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.launch import UsageError, check_checkpoint, run
+from mmsmlp.launch import UsageError, check_checkpoint, check_new_config, run
 from mmsmlp.swap import (
     BACKBONES,
     SwapError,
@@ -54,27 +54,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def check_out(out: Path, config: Path, force: bool) -> None:
-    """Refuse what would fail or destroy something at the end.
-
-    Raises:
-        UsageError: Then.
-    """
-    if out.suffix != ".py":
-        raise UsageError(f"--out must end in .py, got {str(out)!r}")
-    if not out.parent.is_dir():
-        raise UsageError(f"there is no folder {str(out.parent)!r} to write {out.name} in")
-    if out.exists() and out.samefile(config):
-        raise UsageError(f"--out is the config that is swapped, {str(out)!r}")
-    if out.exists() and not (force and out.is_file()):
-        raise UsageError(f"--out {str(out)!r} exists; --force replaces it")
-
-
 def main() -> None:
     args = parse_args()
     try:
         config = find_config(args.config)
-        check_out(args.out, config, args.force)
+        if args.out.exists() and args.out.samefile(config):
+            raise UsageError(f"--out is the config that is swapped, {str(args.out)!r}")
+        check_new_config(args.out, args.force)
         if args.checkpoint:
             check_checkpoint(args.checkpoint)
         backbone = named_backbone(args.backbone, args.backbone_options)

@@ -49,6 +49,24 @@ def _paths_of(dataset: Any) -> Iterator[str]:
             yield from _paths_of(dataset.get(wrapped))
 
 
+def check_new_config(out: Path, force: bool) -> None:
+    """Make sure that a config can be written.
+
+    Args:
+        out: Where to.
+        force: Whether it may replace one.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    if out.suffix != ".py":
+        raise UsageError(f"--out must end in .py, got {str(out)!r}")
+    if not out.parent.is_dir():
+        raise UsageError(f"there is no folder {str(out.parent)!r} to write {out.name} in")
+    if out.exists() and not (force and out.is_file()):
+        raise UsageError(f"--out {str(out)!r} exists; --force replaces it")
+
+
 def check_checkpoint(path: str) -> None:
     """Make sure that a checkpoint is there.
 
