@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
+from PIL import Image
 from torch import distributed, multiprocessing
 
 from mmsmlp.layers.linear_maps import convolutions_are_faster
@@ -21,6 +22,25 @@ SPACH_NETWORK = dict(
     arch=dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3), img_size=64
 )
 TINY_MINI = dict(scenes=(8, 5), portraits=(8, 3))
+# A data set of one's own: ten images, and annotations in COCO's format.
+OWN_SIZE = (64, 48)
+OWN_NAMES = [f"{i}.png" for i in range(10)]
+
+
+def box(id: int, image: int, x: float, y: float, w: float, h: float, **more: Any) -> dict[str, Any]:
+    return dict(
+        dict(
+            id=id, image_id=image, category_id=1 + id % 2, bbox=[x, y, w, h], area=w * h, iscrowd=0
+        ),
+        **more,
+    )
+
+
+OWN_DATA = dict(
+    images=[dict(id=i, file_name=name, width=64, height=48) for i, name in enumerate(OWN_NAMES)],
+    annotations=[box(i + 1, i, 4 + i, 5, 20, 10 + i) for i in range(10)],
+    categories=[dict(id=1, name="cat"), dict(id=2, name="dog")],
+)
 
 
 def global_instances(manager: type = ManagerMixin) -> Iterator[dict]:
@@ -140,3 +160,12 @@ def spach_network() -> dict:
 def spach_reference() -> Path:
     """The file of the reference."""
     return SPACH_GOLDEN
+
+
+@pytest.fixture(scope="session")
+def own_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the images of ``OWN_DATA``; not yours to change."""
+    folder = tmp_path_factory.mktemp("images")
+    for i, name in enumerate(OWN_NAMES):
+        Image.fromarray(np.full((48, 64, 3), 20 * i, dtype=np.uint8)).save(folder / name)
+    return folder

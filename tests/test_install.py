@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import OWN_DATA  # isort: skip
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ["mmsmlp", "configs", "tools", "requirements", "setup.py", "pyproject.toml", "README.md"]
 # A network of a second, made of ours by the family of configs that inherits by `_base_`.
@@ -190,3 +192,25 @@ def test_the_commands_of_the_readme_work_in_an_empty_folder(site: Path, tmp_path
     shutil.copy(min(tmp_path.glob("data/mini/images/val/*")), tmp_path / "image.jpg")
     run(*infer.replace("iter_20", "iter_2").split(), cwd=tmp_path, path=site)
     assert (tmp_path / "predictions" / "vis" / "image.jpg").is_file()
+
+
+@pytest.mark.slow
+def test_the_commands_for_own_data_work_in_an_empty_folder(
+    site: Path, tmp_path: Path, own_images: Path
+) -> None:
+    pytest.importorskip("mmdet")
+    document = (ROOT / "docs" / "own_data.md").read_text()
+    commands = re.search(r"```bash\n(.*?)```", document, re.DOTALL)[1].splitlines()
+    install, *rest = [command.partition("  ")[0] for command in commands]
+    assert install.startswith("pip install") and len(commands) <= 6
+    shutil.copytree(own_images, tmp_path / "images")
+    (tmp_path / "annotations.json").write_text(json.dumps(OWN_DATA))
+    new, train, infer = (command.removeprefix("python ") for command in rest)
+    run(*new.split(), cwd=tmp_path, path=site)
+    # To spare time, and no other change.
+    run(*train.split(), "--cfg-options", "train_cfg.max_epochs=1", cwd=tmp_path, path=site)
+    images = ["images/0.png", "images/1.png"]
+    command = infer.replace("epoch_12", "epoch_1").replace("images/*.jpg", " ".join(images))
+    run(*command.split(), cwd=tmp_path, path=site)
+    drawn = sorted(path.name for path in (tmp_path / "predictions" / "vis").iterdir())
+    assert drawn == ["0.png", "1.png"]

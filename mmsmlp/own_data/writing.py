@@ -142,9 +142,9 @@ def config_text(
 def _tuple(names: Sequence[str]) -> str:
     """Source code of a tuple, in lines of a fitting length."""
     items = [f"{json.dumps(name, ensure_ascii=False)}," for name in names]
-    line = f"({' '.join(items)})"
+    line = " ".join(items)
     if len(line) <= WIDTH:
-        return line
+        return f"({line if len(items) == 1 else line[:-1]})"
     # What is within quotes stays in one piece.
     rows = [""]
     for item in items:

@@ -11,8 +11,8 @@ from PIL import Image
 from mmsmlp.own_data import DataError, look_at_images
 
 
-def test_missing_and_broken_images_are_told_apart(folder: Path, tmp_path: Path) -> None:
-    shutil.copy(folder / "1.png", tmp_path)
+def test_missing_and_broken_images_are_told_apart(own_images: Path, tmp_path: Path) -> None:
+    shutil.copy(own_images / "1.png", tmp_path)
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.jpg")
     whole = (tmp_path / "whole.jpg").read_bytes()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.own_data.writing import fitting_anchors, fitting_scale
+from mmsmlp.own_data.writing import WIDTH, _tuple, fitting_anchors, fitting_scale
 
 
 def with_boxes(data: dict[str, Any], *sides: int) -> dict[str, Any]:
@@ -39,3 +39,12 @@ def test_small_objects_get_small_anchors(data: dict, sides: list[int], scales: l
 def test_what_counts_is_the_size_that_training_sees(data: dict) -> None:
     assert fitting_anchors(with_boxes(data, 16), (32, 24), [8], 4) == [4, 8]
     assert fitting_anchors(with_boxes(data, 9), (128, 96), [8], 4) == [8]
+
+
+@pytest.mark.parametrize(
+    "names", [["one"], ["a", "b"], [f'class {i} of "many"' for i in range(80)]]
+)
+def test_classes_are_written_as_python_in_short_lines(names: list[str]) -> None:
+    text = _tuple(names)
+    assert eval(text) == tuple(names)
+    assert max(map(len, text.splitlines())) <= WIDTH + 4

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from mmengine.registry import init_default_scope
 
 from mmsmlp.launch import UsageError
 
-from tests.own_data.conftest import DATA, folder  # isort: skip  # noqa: F401
+from tests.conftest import OWN_DATA  # isort: skip
 from tests.tools.test_train import tool  # isort: skip
 
 pytest.importorskip("mmdet")
@@ -22,14 +21,14 @@ SQUARE = [[4, 5, 20, 5, 20, 15, 4, 15]]
 
 @pytest.fixture
 def new_dataset(
-    folder: Path,  # noqa: F811
+    own_images: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Config]:
     """The tool in a folder with ``images`` and ``boxes.json``; gives the config it writes."""
     monkeypatch.chdir(tmp_path)
-    Path("images").symlink_to(folder)
-    Path("boxes.json").write_text(json.dumps(DATA))
+    Path("images").symlink_to(own_images)
+    Path("boxes.json").write_text(json.dumps(OWN_DATA))
     run = tool("new_dataset")
 
     def main(*arguments: object) -> Config:
@@ -71,11 +70,11 @@ def test_boxes_of_one_json_become_a_config_of_faster_rcnn(
     assert cfg.model.roi_head.bbox_head.num_classes == 2
     assert (cfg.val_evaluator.metric, cfg.val_evaluator.ann_file) == ("bbox", "mine_val.json")
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(2e-4)
-    assert json.loads(Path("boxes.json").read_text()) == DATA
+    assert json.loads(Path("boxes.json").read_text()) == OWN_DATA
 
 
 def test_masks_of_two_jsons_become_a_config_of_mask_rcnn(new_dataset: Callable) -> None:
-    data = copy.deepcopy(DATA)
+    data = copy.deepcopy(OWN_DATA)
     for entry in data["annotations"]:
         entry["segmentation"] = SQUARE
     Path("train.json").write_text(json.dumps(data))
@@ -110,7 +109,7 @@ def test_the_same_images_on_both_sides_are_told(
 def test_classes_that_one_side_lacks_are_told(
     new_dataset: Callable, capsys: pytest.CaptureFixture
 ) -> None:
-    data = copy.deepcopy(DATA)
+    data = copy.deepcopy(OWN_DATA)
     data["categories"].append(dict(id=3, name="emu"))
     data["annotations"][0]["category_id"] = 3
     Path("boxes.json").write_text(json.dumps(data))
@@ -143,9 +142,3 @@ def test_files_that_exist_are_replaced_only_if_asked_to(new_dataset: Callable) -
     with pytest.raises(UsageError, match="--force replaces it"):
         new_dataset("images", "boxes.json")
     assert new_dataset("images", "boxes.json", "--force").classes == ("cat", "dog")
-
-
-def test_the_document_begins_with_the_commands(new_dataset: Callable) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "own_data.md").read_text()
-    commands = re.search(r"```bash\n(.*?)```", text, re.DOTALL)[1].splitlines()
-    assert len(commands) <= 6 and commands[0].startswith("pip install")
