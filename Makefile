@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env train pretrain test test-kill test-upstream lint format clean
+.PHONY: help env train pretrain test test-kill test-upstream mutants lint format clean
 
 # The pinned environment is for Python 3.11: take it by name where python3 is another version.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -39,6 +39,9 @@ test: env ## Run all tests
 
 test-kill: env ## Kill a training at 20 random moments, and compare it with an unbroken one
 	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py --timeout 3600
+
+mutants: env ## Break the package in many ways, one at a time, and see whether the tests notice
+	$(VENV_PYTHON) tools/dev/mutants.py
 
 # OpenMMLab's own releases want torch 2.1, which wants Python 3.10.
 UPSTREAM_PYTHON ?= python3.10

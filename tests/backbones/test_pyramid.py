@@ -251,6 +251,31 @@ def test_checkpointing_changes_no_number(build) -> None:
     torch.testing.assert_close(statistics[1], statistics[0], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("with_cp", [False, True])
+def test_checkpointing_recomputes_each_block_once(build, with_cp: bool) -> None:
+    network, calls = build(with_cp=with_cp), []
+    for stage in network.stages:
+        for block in stage.blocks:
+            block.register_forward_pre_hook(lambda block, _: calls.append(block))
+    x = torch.randn(2, 3, 50, 64)
+    with torch.no_grad():
+        network(x)
+    depth = sum(network.depths)
+    assert len(calls) == len(set(calls)) == depth
+    sum((y * torch.randn_like(y)).sum() for y in network(x)).backward()
+    assert len(calls) == depth * (3 if with_cp else 2)
+
+
+def test_a_dropped_block_is_the_identity(build) -> None:
+    """In both of its branches, where its rate leaves nothing to chance."""
+    torch.manual_seed(0)
+    block = build(drop_path_rate=1 - 1e-6).stages[-1].blocks[-1]
+    channels = next(parameter for parameter in block.parameters() if parameter.ndim == 1).numel()
+    x = torch.randn(4, channels, 6, 5)
+    assert torch.equal(block(x), x)
+    assert not torch.allclose(block.eval()(x), x, atol=0.1)
+
+
 def test_layer_depth_counts_stem_blocks_and_head(build) -> None:
     network = build()
     num_layers = sum(network.depths) + 2

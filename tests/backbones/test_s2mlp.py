@@ -23,6 +23,9 @@ def shifted(x: torch.Tensor) -> torch.Tensor:
 def test_network_equals_its_formula() -> None:
     torch.manual_seed(0)
     network = S2MLP(MINI, out_indices=(0, 2)).eval()
+    for name, parameter in network.named_parameters():
+        if "norm" in name:
+            torch.nn.init.normal_(parameter)
     image = torch.randn(2, 3, 20, 13)
     embed, norm = network.stages[0].patch_embed
     x = F.pad(image, (0, 3)).unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(3)
@@ -33,11 +36,16 @@ def test_network_equals_its_formula() -> None:
         y = F.gelu(F.linear(x, block.shift_mlp.fc1.weight, block.shift_mlp.fc1.bias))
         y = shifted(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         y = F.linear(y, block.shift_mlp.fc2.weight, block.shift_mlp.fc2.bias)
-        x = x + F.layer_norm(y, (8,))
+        x = x + F.layer_norm(y, (8,), block.norm1.weight, block.norm1.bias)
         y = F.gelu(F.linear(x, block.mlp.fc1.weight, block.mlp.fc1.bias))
-        x = x + F.layer_norm(F.linear(y, block.mlp.fc2.weight, block.mlp.fc2.bias), (8,))
-        outputs.append(F.layer_norm(x, (8,)).permute(0, 3, 1, 2))
-    torch.testing.assert_close(network(image), (outputs[0], outputs[2]))
+        y = F.linear(y, block.mlp.fc2.weight, block.mlp.fc2.bias)
+        x = x + F.layer_norm(y, (8,), block.norm2.weight, block.norm2.bias)
+        outputs.append(x)
+    for y, norm, x in zip(
+        network(image), (network.norm0, network.norm2), outputs[::2], strict=True
+    ):
+        expected = F.layer_norm(x, (8,), norm.weight, norm.bias).permute(0, 3, 1, 2)
+        torch.testing.assert_close(y, expected)
 
 
 def test_no_directions_mean_no_shift() -> None:

@@ -48,10 +48,13 @@ def test_component_equals_the_equations() -> None:
 def test_block_equals_its_formula() -> None:
     torch.manual_seed(0)
     block = S2MLPv2(MINI).stages[0].blocks[1].eval()
+    for norm in (block.norm1, block.norm2):
+        for parameter in norm.parameters():
+            torch.nn.init.normal_(parameter)
     x = torch.randn(2, 8, 5, 13)
     tokens = x.permute(0, 2, 3, 1)
-    tokens = tokens + block.s2(F.layer_norm(tokens, (8,)))
-    normed = F.layer_norm(tokens, (8,)).reshape(-1, 8)
+    tokens = tokens + block.s2(F.layer_norm(tokens, (8,), block.norm1.weight, block.norm1.bias))
+    normed = F.layer_norm(tokens, (8,), block.norm2.weight, block.norm2.bias).reshape(-1, 8)
     tokens = tokens + torch.stack([block.mlp(token) for token in normed]).view_as(tokens)
     torch.testing.assert_close(block(x), tokens.permute(0, 3, 1, 2))
 
@@ -67,9 +70,10 @@ class Only(torch.nn.Module):
         return self.weights[None, :, None].expand(len(mean), -1, mean.shape[1])
 
 
-def test_maps_are_taken_from_the_expansion_in_order() -> None:
+def test_maps_are_taken_from_the_expansion_in_order_and_shifted_as_in_the_paper() -> None:
     """With multiples of the identity, each map is a shift of a multiple of the input."""
-    component = S2Component(4, torch.nn.Identity(), (SS1, SS2, STAY))
+    network = S2MLPv2(dict(embed_dims=(4,), depths=(1,), patch_sizes=(4,), mlp_ratio=1))
+    component = network.stages[0].blocks[0].s2
     factors = torch.tensor([1.0, 2.0, 3.0])
     with torch.no_grad():
         component.fc1.weight.copy_((factors[:, None, None] * torch.eye(4)).flatten(0, 1))
@@ -82,9 +86,17 @@ def test_maps_are_taken_from_the_expansion_in_order() -> None:
         component.fusion = Only(number)
         return component(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
-    right, down = x[:, 0, :, [0, 0, 1, 2]], x[:, 0, [0, 0, 1]]
-    assert torch.equal(fused(0)[:, 0], right)
-    assert torch.equal(fused(1)[:, 0], 2 * down)
+    def moved(*order: str) -> torch.Tensor:
+        maps = dict(
+            right=x[..., [0, 0, 1, 2]],
+            left=x[..., [1, 2, 3, 3]],
+            down=x[:, :, [0, 0, 1]],
+            up=x[:, :, [1, 2, 2]],
+        )
+        return torch.stack([maps[name][:, i] for i, name in enumerate(order)], dim=1)
+
+    assert torch.equal(fused(0), moved("right", "left", "down", "up"))
+    assert torch.equal(fused(1), 2 * moved("down", "up", "right", "left"))
     assert torch.equal(fused(2), 3 * x)
 
 

@@ -66,6 +66,16 @@ def test_any_length_equals_the_definition(mode: str, dim: int, shift: int) -> No
             np.testing.assert_allclose(y, expected, atol=1e-10, err_msg=str(length))
 
 
+def test_weights_begin_as_those_of_a_linear_layer() -> None:
+    """Uniform within ±1/√L: variance 1/(3L)."""
+    torch.manual_seed(0)
+    layer = AxialMixing(100, dim=-1)
+    for parameter in layer.parameters():
+        assert parameter.abs().max() <= 0.1
+    assert layer.weight.var().item() == pytest.approx(1 / 300, rel=0.05)
+    assert layer.mode == "resample"
+
+
 @pytest.mark.parametrize("mode", AXIAL_MODES)
 def test_native_length_is_the_linear_map_bit_for_bit(mode: str) -> None:
     torch.manual_seed(0)

@@ -6,7 +6,9 @@ from math import ceil
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.registry import MODELS
+from torch import Tensor, nn
 
 from mmsmlp.necks import SimpleFeaturePyramid
 from mmsmlp.necks.simple_feature_pyramid import rescale
@@ -76,6 +78,40 @@ def test_levels_follow_the_layers_of_the_paper() -> None:
         ["MaxPool2d"],
     ]
     assert [level.project[0].in_channels for level in neck.levels] == [8, 16, 32, 32]
+
+
+def layer_norm(x: Tensor, norm: nn.Module) -> Tensor:
+    """Over the channels of each token, by its formula."""
+    deviation = x - x.mean(dim=1, keepdim=True)
+    x = deviation / (deviation.square().mean(dim=1, keepdim=True) + 1e-5).sqrt()
+    return x * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+
+def doubled(x: Tensor, layer: nn.Module) -> Tensor:
+    """A transposed convolution whose patches do not overlap: each token becomes two by two."""
+    y = torch.einsum("nchw,cdij->ndhiwj", x, layer.weight).flatten(2, 3).flatten(3, 4)
+    return y + layer.bias[:, None, None]
+
+
+def test_levels_equal_their_formula() -> None:
+    torch.manual_seed(0)
+    neck = SimpleFeaturePyramid([16], in_strides=[16], out_channels=6).double()
+    for parameter in neck.parameters():
+        nn.init.normal_(parameter)
+    x = torch.randn(2, 16, 5, 7, dtype=torch.float64)
+    first, norm, _, second = neck.levels[0].resize
+    pooled = F.pad(x, (0, 1, 0, 1), value=-torch.inf).unfold(2, 2, 2).unfold(3, 2, 2)
+    resized = [
+        doubled(F.gelu(layer_norm(doubled(x, first), norm)), second),
+        doubled(x, neck.levels[1].resize[0]),
+        x,
+        pooled.amax(dim=(4, 5)),
+    ]
+    for y, level, at_stride in zip(neck([x]), neck.levels, resized, strict=True):
+        conv1, norm1, conv3, norm3 = level.project
+        expected = torch.einsum("nchw,dc->ndhw", at_stride, conv1.weight[:, :, 0, 0])
+        expected = F.conv2d(layer_norm(expected, norm1), conv3.weight, padding=1)
+        torch.testing.assert_close(y, layer_norm(expected, norm3))
 
 
 def test_each_level_takes_the_input_of_the_nearest_stride() -> None:
