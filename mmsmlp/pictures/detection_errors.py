@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
-import mmcv
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.patches import Rectangle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from .detections import Match, silent
-from .style import COLOURS, SEQUENTIAL, bare, new_figure
-
-# More classes would be more than colours can tell apart, or a matrix has room for.
-MAX_LINES = 7
-MAX_CLASSES = 12
-CROPS = 6
-TRUTH, FOUND = COLOURS[1], COLOURS[4]
-
 
 @dataclass(frozen=True)
 class PrecisionRecall:
@@ -69,14 +56,11 @@ def confusion_matrix(matches: Sequence[Match], num_classes: int) -> np.ndarray:
     return matrix
 
 
-def largest_errors(matches: Sequence[Match], count: int = CROPS) -> dict[str, list[Match]]:
-    """The worst cases by kind: of confusions and inventions those with the highest scores, of what
-    was missed the largest.
-    """  # noqa: D205
-    by_score: Callable[[Match], float] = lambda match: -match.found["score"]  # noqa: E731
-    kinds = {
-        "wrong class": ([m for m in matches if None not in m.labels and len({*m.labels}) == 2], by_score),
-        "nothing there": ([m for m in matches if m.truth is None], by_score),
-        "missed": ([m for m in matches if m.found is None], lambda match: -match.truth["area"]),
-    }
-    return {kind: sorted(found, key=key)[:count] for kind, (found, key) in kinds.items()}
+def largest_errors(matches: Sequence[Match], count: int) -> dict[str, list[Match]]:
+    """The worst cases by kind: the most certain of what is wrong, the largest of what is missed."""
+    wrong = sorted((match for match in matches if match.found), key=lambda m: -m.found["score"])
+    missed = sorted((match for match in matches if not match.found), key=lambda m: -m.truth["area"])
+    confused = [match for match in wrong if match.truth and len(set(match.labels)) > 1]
+    false_alarms = [match for match in wrong if not match.truth]
+    kinds = {"wrong class": confused, "false alarm": false_alarms, "missed": missed}
+    return {kind: cases[:count] for kind, cases in kinds.items()}

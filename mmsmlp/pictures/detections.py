@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def ground_truth(dataset: Any) -> COCO:
     classes = [dict(id=i, name=name) for i, name in enumerate(dataset.metainfo["classes"])]
     truth = COCO()
     truth.dataset = dict(images=images, annotations=objects, categories=classes)
-    with _silent():
+    with silent():
         truth.createIndex()
     return truth
 
@@ -69,7 +69,7 @@ def read_detections(path: Path, truth: COCO, labels: Mapping[int, int]) -> COCO:
         raise PictureError(
             f"{path} is of other images than the config's test set: that has no image {min(strange)}"
         )
-    with _silent():
+    with silent():
         return truth.loadRes(found)
 
 
@@ -160,7 +160,7 @@ def match_detections(
 
 def _match_image(
     image_id: Any, detections: Sequence[dict], objects: Sequence[dict], min_overlap: float
-) -> Iterable[Match]:
+) -> Iterator[Match]:
     crowd = [one["iscrowd"] for one in objects]
     overlaps = np.zeros((len(detections), len(objects)))
     if overlaps.size:
@@ -187,7 +187,7 @@ def _match_image(
 
 
 @contextlib.contextmanager
-def _silent():
-    """Pycocotools prints what it does."""
+def silent() -> Iterator[None]:
+    """Within, pycocotools does not print what it does."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
