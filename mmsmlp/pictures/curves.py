@@ -58,7 +58,9 @@ def read_curves(work_dir: Path) -> Curves:
             else:
                 _add_metrics(curves, record)
     if not curves.loss:
-        raise PictureError(f"{work_dir} is no work directory of a training: no loss was logged there")
+        raise PictureError(
+            f"{work_dir} is no work directory of a training: no loss was logged there"
+        )
     return curves
 
 
@@ -104,7 +106,9 @@ def shown_metrics(curves: Sequence[Curves], wanted: Sequence[str] | None = None)
         return [name for name in names if name.endswith(USUAL_METRICS)]
     for name in wanted:
         if name not in names:
-            raise PictureError(f"no metric {name!r} was logged; there are {', '.join(names) or 'none'}")
+            raise PictureError(
+                f"no metric {name!r} was logged; there are {', '.join(names) or 'none'}"
+            )
     return list(wanted)
 
 

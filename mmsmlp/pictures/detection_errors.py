@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from .detections import Match, silent
 
+
 @dataclass(frozen=True)
 class PrecisionRecall:
     """Precision over recall, as COCO has it.
@@ -38,7 +39,9 @@ def precision_recall(truth: COCO, found: COCO) -> PrecisionRecall:
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, :, 0, -1]  # objects of any size
     return PrecisionRecall(
-        evaluation.params.recThrs, np.where(precision < 0, np.nan, precision), evaluation.params.iouThrs
+        evaluation.params.recThrs,
+        np.where(precision < 0, np.nan, precision),
+        evaluation.params.iouThrs,
     )
 
 

@@ -67,7 +67,7 @@ def read_detections(path: Path, truth: COCO, labels: Mapping[int, int]) -> COCO:
     strange = {detection["image_id"] for detection in found} - set(truth.imgs)
     if strange:
         raise PictureError(
-            f"{path} is of other images than the config's test set: that has no image {min(strange)}"
+            f"{path} is of other images than the test set, which has no image {min(strange)}"
         )
     with silent():
         return truth.loadRes(found)
@@ -140,9 +140,9 @@ def match_detections(
 ) -> list[Match]:
     """Match detections and objects, one to one.
 
-    In the order of their scores, each detection takes the object of its class that it overlaps most;
-    those that are left then do so whatever the class. Crowds are none, and what lies in one of its
-    class is left out.
+    In the order of their scores, each detection takes the object of its class that it overlaps
+    most; those that are left then do so whatever the class. A crowd is no object, and a detection
+    of its class in it no error: both are left out.
 
     Args:
         truth: What :func:`ground_truth` gives.

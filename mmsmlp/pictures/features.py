@@ -39,7 +39,7 @@ def principal_components(features: Tensor) -> Components:
     Args:
         features: ``(C, H, W)``.
     """
-    channels, height, width = features.shape
+    height, width = features.shape[1:]
     tokens = features.flatten(1).T.double()
     u, s, _ = torch.linalg.svd(tokens - tokens.mean(0), full_matrices=False)
     scores = u * s
@@ -48,7 +48,9 @@ def principal_components(features: Tensor) -> Components:
     shares = (s.square() / s.square().sum().clamp(min=1e-300))[:COMPONENTS]
     missing = COMPONENTS - len(shares)
     values = torch.nn.functional.pad(scores, (0, missing)).view(height, width, COMPONENTS)
-    return Components(values.cpu().numpy(), torch.nn.functional.pad(shares, (0, missing)).cpu().numpy())
+    return Components(
+        values.cpu().numpy(), torch.nn.functional.pad(shares, (0, missing)).cpu().numpy()
+    )
 
 
 def as_colours(values: np.ndarray) -> np.ndarray:
@@ -69,19 +71,17 @@ def draw_features(image: np.ndarray, maps: Sequence[Tensor]) -> Figure:
     figure = new_figure(panel * (len(maps) + 1) + 0.6, 2 * (panel * height / width + 0.5))
     grid = figure.subplots(2, len(maps) + 1)
     grid[0, 0].imshow(image)
-    grid[0, 0].set_title(f"image: {height}×{width} pixels", fontsize=9)
+    grid[0, 0].set_title(f"image: {height}x{width} pixels", fontsize=9)
     grid[1, 0].axis("off")
     whole = (0, width, height, 0)  # the last tokens may reach beyond the image
     for i, (column, features) in enumerate(zip(grid.T[1:], maps, strict=True)):
         components = principal_components(features)
         column[0].imshow(as_colours(components.values), extent=whole)
         rows, columns = features.shape[1:]
-        column[0].set_title(f"stage {i + 1}: {rows}×{columns} tokens", fontsize=9)
+        column[0].set_title(f"stage {i + 1}: {rows}x{columns} tokens", fontsize=9)
         column[0].set_xlabel(f"3 components, {components.shares.sum():.0%} of variance", fontsize=9)
         norms = features.norm(dim=0).cpu().numpy()
-        picture = column[1].imshow(
-            norms / norms.max(), SEQUENTIAL, vmin=0, vmax=1, extent=whole
-        )
+        picture = column[1].imshow(norms / norms.max(), SEQUENTIAL, vmin=0, vmax=1, extent=whole)
         column[1].set_xlabel(f"norm, at most {norms.max():.3g}", fontsize=9)
     for axes in grid.flat:
         bare(axes)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import mmcv
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import MMLogger
@@ -40,11 +42,11 @@ def build_backbone(cfg: Config, checkpoint: str | None = None) -> nn.Module:
     backbone = _part(cfg, "backbone")
     if backbone is None:
         raise PictureError(f"{cfg.filename}: its model has no `backbone`")
-    return load(_build(cfg, backbone), checkpoint)
+    return load_weights(_build(cfg, backbone), checkpoint)
 
 
-def load(backbone: nn.Module, checkpoint: str | None) -> nn.Module:
-    """Give a backbone its weights, or random ones, and set it to inference."""
+def load_weights(backbone: nn.Module, checkpoint: str | None = None) -> nn.Module:
+    """Give a backbone the weights of a checkpoint, or random ones, and set it to inference."""
     if checkpoint is None:
         backbone.init_cfg = _without_pretrained(getattr(backbone, "init_cfg", None))
         with _quiet():  # mmengine logs a line for each parameter
@@ -86,14 +88,20 @@ def input_of(cfg: Config, path: str) -> tuple[Tensor, np.ndarray]:
     return (torch.stack(x) if isinstance(x, list) else x), picture
 
 
-def images_as_input(images: list[Tensor], size: tuple[int, int]) -> Tensor:
-    """RGB images of bytes ``(3, H, W)``, resized and normalised as ImageNet's: ``(N, 3, *size)``."""
-    resized = [
-        nn.functional.interpolate(image[None].float(), size, mode="bilinear", antialias=True)
-        for image in images
-    ]
+def images_as_input(paths: Sequence[str], size: tuple[int, int]) -> list[Tensor]:
+    """Images of one size as networks of ImageNet get them, each ``(1, 3, H, W)``.
+
+    Args:
+        paths: Of the images.
+        size: Height and width that they are resized to.
+    """
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return (torch.cat(resized) - mean) / std
+    images = []
+    for path in paths:
+        image = torch.from_numpy(mmcv.imread(path, channel_order="rgb").copy()).permute(2, 0, 1)
+        x = F.interpolate(image[None].float(), size, mode="bilinear", antialias=True)
+        images.append((x - mean) / std)
+    return images
 
 
 def _part(cfg: Config, name: str) -> Mapping[str, Any] | None:

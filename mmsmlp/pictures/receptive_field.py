@@ -78,5 +78,7 @@ def draw_receptive_fields(fields: Mapping[str, Sequence[np.ndarray]]) -> Figure:
         axes.set_xlabel("column (pixels)")
     label = "gradient, relative to the largest"
     figure.colorbar(picture, ax=grid, label=label, aspect=15 * rows, pad=0.01)
-    figure.suptitle("half in …: the smallest part of the pixels with half of the gradient", fontsize=9)
+    figure.suptitle(
+        "half in …: the smallest part of the pixels with half of the gradient", fontsize=9
+    )
     return figure

@@ -83,9 +83,7 @@ def axial_maps(
     return found
 
 
-def _applied(
-    axial: AxialMixing, length: int, modes: Sequence[str] | None
-) -> dict[str, np.ndarray]:
+def _applied(axial: AxialMixing, length: int, modes: Sequence[str] | None) -> dict[str, np.ndarray]:
     own, matrices = axial.mode, {}
     for mode in modes or [own]:
         axial.mode = mode
@@ -116,8 +114,8 @@ def _grids(backbone: nn.Module, size: tuple[int, int]) -> Mapping[nn.Module, tup
 def draw_axial_maps(maps: Sequence[AxialMap], size: tuple[int, int]) -> Figure:
     """The maps of the first and the last block of each stage, native and applied.
 
-    Each panel has a scale of its own. Its lines are the tokens that are made, its columns those that
-    they are made of.
+    Each panel has a scale of its own. Its lines are the tokens that are made, its columns those
+    that they are made of.
 
     Args:
         maps: What :func:`axial_maps` gives.
@@ -126,13 +124,15 @@ def draw_axial_maps(maps: Sequence[AxialMap], size: tuple[int, int]) -> Figure:
     blocks: dict[int, list[int]] = {}
     for one in maps:
         blocks.setdefault(one.stage, []).append(one.block)
-    places = sorted({(i, j) for i, of_stage in blocks.items() for j in (min(of_stage), max(of_stage))})
+    places = sorted(
+        {(i, j) for i, of_stage in blocks.items() for j in (min(of_stage), max(of_stage))}
+    )
     by_place = {(one.axis, one.stage, one.block): one for one in maps}
     modes = list(maps[0].applied)
     rows = 2 * (1 + len(modes))
     figure = new_figure(PANEL * len(places) + 1.7, rows * (PANEL + 0.2) + 0.6)
     grid = figure.subplots(rows, len(places), squeeze=False)
-    at = f"{size[0]}×{size[1]} pixels"
+    at = f"{size[0]}x{size[1]} pixels"
     for k, axis in enumerate(("rows", "columns")):
         lines = grid[k * rows // 2 : (k + 1) * rows // 2]
         for (stage, block), column in zip(places, lines.T, strict=True):
