@@ -1,6 +1,6 @@
 """Test a checkpoint of any detector, segmentor or classifier that a config describes."""
 
-from mmengine.evaluator import DumpResults
+from mmengine.registry import METRICS
 
 from mmsmlp.launch import (
     UsageError,
@@ -28,7 +28,9 @@ def main() -> None:
 
     runner = build_runner(cfg)
     if args.out:
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        # mmdet's compresses masks, which would be as large as the images, each.
+        dump = "mmdet.DumpDetResults" if cfg.default_scope == "mmdet" else "mmengine.DumpResults"
+        runner.test_evaluator.metrics.append(METRICS.build(dict(type=dump, out_file_path=args.out)))
     runner.test()
     report(runner, "test")
 

@@ -7,8 +7,9 @@ import pickle
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -44,6 +45,12 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
+def _storage(content: bytes) -> Any:
+    """Numbers of a tensor, which its pickle has as a file of torch in the file."""
+    with tensors_only():
+        return torch.load(BytesIO(content), weights_only=True)
+
+
 # What mmengine's runner (its message hub) and SPACH (its arguments) save beside tensors, and what
 # is made of it where a run is to go on. Functions, which a HistoryBuffer names by getattr, and
 # arguments are not needed.
@@ -59,6 +66,13 @@ STATE = {
     "numpy.core.multiarray.scalar": np.float64().__reduce__()[0],
     "numpy.dtype": np.dtype,
     "numpy.ndarray": np.ndarray,
+}
+# In what a test dumps: the numbers of tensors, and annotations, which are not needed.
+PREDICTIONS = {
+    "torch.storage._load_from_bytes": _storage,
+    "mmdet.structures.bbox.horizontal_boxes.HorizontalBoxes": _Inert,
+    "mmdet.structures.mask.structures.BitmapMasks": _Inert,
+    "mmdet.structures.mask.structures.PolygonMasks": _Inert,
 }
 # Where only the tensors are wanted, nothing beside them is made.
 TENSORS = dict.fromkeys(STATE, _Inert)
@@ -125,3 +139,12 @@ def tensors_only(known: Mapping[str, Any] = TENSORS) -> Iterator[None]:
     finally:
         os.environ.pop(names[0])
         os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+def unpickle_safely(file: BinaryIO) -> Any:
+    """``pickle.load`` of predictions that a test dumped; makes tensors and arrays, runs nothing.
+
+    Raises:
+        pickle.UnpicklingError: If there is anything else in it, or it is no pickle.
+    """
+    return _pickle_module({**STATE, **PREDICTIONS}).load(file)

@@ -10,13 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from mmsmlp.pictures.style import COLOURS, MARKERS
+
 from .passes import MODES, PRECISIONS, Case
 from .profiling import GROUPS
 from .results import Figures, Profile, Run, profiles, speeds
 
-# Okabe and Ito's, which colour-blind people can tell apart; grey stands for their yellow in lines.
-COLOURS = ("#D55E00", "#0072B2", "#000000", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#999999")
-MARKERS = "osD^vPX*"
 GROUP_COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#999999")
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 # Sizes whose ratio is below this share a label.

@@ -1,0 +1,45 @@
+"""Pictures of networks, trainings and detections: what they show, computed and drawn."""
+
+from .axial import AxialMap, applied_matrix, axial_maps, draw_axial_maps
+from .curves import Curves, draw_curves, read_curves, shown_metrics
+from .detection_errors import PrecisionRecall, confusion_matrix, largest_errors, precision_recall
+from .detections import Match, ground_truth, match_detections, read_detections
+from .error_sheet import draw_errors
+from .errors import PictureError
+from .features import Components, draw_features, principal_components
+from .networks import build_backbone, images_as_input, input_of, load_weights
+from .receptive_field import draw_receptive_fields, extent, receptive_fields
+from .style import FORMATS, save
+
+__all__ = [
+    "FORMATS",
+    "AxialMap",
+    "Components",
+    "Curves",
+    "Match",
+    "PictureError",
+    "PrecisionRecall",
+    "applied_matrix",
+    "axial_maps",
+    "build_backbone",
+    "confusion_matrix",
+    "draw_axial_maps",
+    "draw_curves",
+    "draw_errors",
+    "draw_features",
+    "draw_receptive_fields",
+    "extent",
+    "ground_truth",
+    "images_as_input",
+    "input_of",
+    "largest_errors",
+    "load_weights",
+    "match_detections",
+    "precision_recall",
+    "principal_components",
+    "read_curves",
+    "read_detections",
+    "receptive_fields",
+    "save",
+    "shown_metrics",
+]
