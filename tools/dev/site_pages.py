@@ -1,10 +1,9 @@
 """What MkDocs is told about this repository: READMEs are start pages, linked files have pages.
 
-Links of the documents are those of the repository, as code hosts show it. A link to a document stays
+Links of the documents are those of the repository, as code hosts show them. One to a document stays
 what it is; one to a file or folder outside of `docs` leads to a page of its text.
 """
 
-import os
 import posixpath
 import re
 from pathlib import Path
