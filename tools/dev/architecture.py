@@ -6,6 +6,7 @@ are left out.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import textwrap
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ import matplotlib
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
-WIDTH, HEIGHT, GAP, RISE = 2.1, 0.95, 0.3, 1.75  # of a box, between boxes, between rows
+WIDTH, HEIGHT, GAP, RISE = 2.1, 1.05, 0.3, 1.75  # of a box, between boxes, between rows
+SCALE = 0.66  # inches
 INK, FILL, LINE = "#1f2937", "#e8eefc", "#4b6cb7"
 
 Graph = dict[str, set[str]]
@@ -137,7 +139,7 @@ def draw(graph: Graph, path: Path) -> None:
     y = {name: RISE * number for number, row in enumerate(rows) for name in row}
     half = max(map(abs, x.values())) + WIDTH / 2 + GAP
     top = RISE * (len(rows) - 1) + HEIGHT / 2 + GAP
-    figure = plt.figure(figsize=(2 * half * 0.75, (top + HEIGHT / 2 + GAP) * 0.75))
+    figure = plt.figure(figsize=(2 * half * SCALE, (top + HEIGHT / 2 + GAP) * SCALE))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-half, half), ylim=(-HEIGHT / 2 - GAP, top), aspect="equal")
     axes.axis("off")
@@ -153,18 +155,24 @@ def draw(graph: Graph, path: Path) -> None:
         style = dict(boxstyle="round,pad=0,rounding_size=0.08", facecolor=FILL, edgecolor=LINE)
         axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, **style))
         axes.text(x[name], y[name] + 0.27, name, ha="center", va="center", weight="bold")
-        text = textwrap.fill(summary(part), 30, max_lines=3, placeholder=" …")
+        text = textwrap.fill(summary(part), 28, max_lines=3, placeholder=" …")
         axes.text(x[name], y[name] - 0.13, text, ha="center", va="center", fontsize=6)
     figure.savefig(path, metadata={"Date": None, "Description": written(graph)})
     plt.close(figure)
 
 
 def summary(part: Path) -> str:
-    """The first line of a part's docstring."""
+    """The first line of a part's docstring, but for where it registers things."""
     source = part / "__init__.py" if part.is_dir() else part
     docstring = ast.get_docstring(ast.parse(source.read_text())) if source.exists() else None
-    return (docstring or "What users run.").splitlines()[0].replace("`", "")
+    line = (docstring or "What users run.").splitlines()[0].replace("`", "")
+    return line.partition(", registered in")[0].rstrip(".")
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    draw(import_graph(), PICTURE)
 
 
 if __name__ == "__main__":
-    draw(import_graph(), PICTURE)
+    main()
