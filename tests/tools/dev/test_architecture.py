@@ -10,7 +10,7 @@ import pytest
 SOURCES = {
     "mmsmlp/layers/__init__.py": '"""Plain `torch`."""',
     "mmsmlp/layers/norm.py": "import torch\nfrom . import mlp",
-    "mmsmlp/backbones/__init__.py": '"""Networks, registered in ``MODELS``."""\nfrom .net import Net',
+    "mmsmlp/backbones/__init__.py": '"""Nets, registered in ``MODELS``."""\nfrom .net import Net',
     "mmsmlp/backbones/net.py": "def build():\n    from mmsmlp.layers import norm",
     "mmsmlp/launch.py": "import mmsmlp.backbones.net",
     "tools/train.py": "from mmsmlp import launch\nfrom mmsmlp.layers.norm import x",
@@ -62,5 +62,5 @@ def test_arrows_cross_no_box() -> None:
 
 def test_a_box_says_what_its_docstring_says(repository: Path) -> None:
     boxes = architecture.parts()
-    assert architecture.summary(boxes["backbones"]) == "Networks"
+    assert architecture.summary(boxes["backbones"]) == "Nets"
     assert architecture.summary(boxes["layers"]) == "Plain torch"
