@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env train pretrain test test-kill test-upstream mutants lint format clean
+.PHONY: help env train pretrain test test-kill test-upstream docs mutants lint format clean
 
 # The pinned environment is for Python 3.11: take it by name where python3 is another version.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -65,6 +65,17 @@ $(UPSTREAM)/ready: $(UPSTREAM_PINS) $(UPSTREAM_FILES) pyproject.toml setup.py
 	$(UPSTREAM_PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
+# It reads the package's source without importing it, so it needs no torch.
+DOCS := .venv-docs
+
+docs: $(DOCS)/ready ## Build the documentation into build/site; warnings and dead links are errors
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
+
+$(DOCS)/ready: requirements/docs.txt requirements/constraints.txt
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip install -q -c requirements/constraints.txt -r requirements/docs.txt
+	touch $@
+
 lint: env ## Check style
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
@@ -76,4 +87,4 @@ format: env ## Mend style
 clean: ## Remove what building and testing left; keeps .venv, data and trained models
 	rm -rf build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	rm -rf requirements/opencv-stand-in/build requirements/opencv-stand-in/*.egg-info
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

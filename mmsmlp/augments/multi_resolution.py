@@ -29,7 +29,7 @@ class MultiResolution:
     Raises:
         ValueError: If ``sizes`` is empty or holds anything but whole numbers from 1 on.
 
-    Example:
+    Examples:
         >>> train_cfg = dict(
         ...     augments=dict(
         ...         type="mmsmlp.augments.MultiResolution",

@@ -105,7 +105,7 @@ class S2MLP(PyramidBackbone):
     Raises:
         ValueError: If an argument is out of its range; the message names it.
 
-    Example:
+    Examples:
         >>> backbone = S2MLP("deep", out_indices=(11, 23, 35))
         >>> [tuple(y.shape) for y in backbone(torch.rand(2, 3, 97, 61))]
         [(2, 384, 7, 4), (2, 384, 7, 4), (2, 384, 7, 4)]

@@ -160,7 +160,7 @@ class S2MLPv2(PyramidBackbone):
     Raises:
         ValueError: If an argument is out of its range; the message names it.
 
-    Example:
+    Examples:
         >>> backbone = S2MLPv2("small/4")
         >>> [tuple(y.shape) for y in backbone(torch.rand(2, 3, 97, 61))]
         [(2, 64, 25, 16), (2, 128, 13, 8), (2, 320, 7, 4), (2, 512, 4, 2)]

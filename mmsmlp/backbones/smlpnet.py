@@ -126,7 +126,7 @@ class SMLPNet(PyramidBackbone):
     Raises:
         ValueError: If an argument is out of its range; the message names it.
 
-    Example:
+    Examples:
         >>> backbone = SMLPNet("tiny")
         >>> [tuple(y.shape) for y in backbone(torch.rand(2, 3, 97, 61))]
         [(2, 80, 25, 16), (2, 160, 13, 8), (2, 320, 7, 4), (2, 640, 4, 2)]

@@ -90,7 +90,7 @@ class SimpleFeaturePyramid(BaseModule):
         ValueError: If ``in_channels`` and ``in_strides`` differ in number, no level is made from
             an input, or ``num_outs`` is below the number of ``out_strides``.
 
-    Example:
+    Examples:
         >>> neck = SimpleFeaturePyramid([768], in_strides=[16])
         >>> [tuple(y.shape) for y in neck([torch.rand(1, 768, 14, 9)])]
         [(1, 256, 56, 36), (1, 256, 28, 18), (1, 256, 14, 9), (1, 256, 7, 5)]

@@ -42,7 +42,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         ValueError: If ``layer_decay_rate``, ``lr`` or ``weight_decay`` is missing or out of its
             range, or, when called, if the model has no backbone or the backbone tells no depths.
 
-    Example:
+    Examples:
         >>> optim_wrapper = dict(
         ...     type="OptimWrapper",
         ...     constructor="mmsmlp.LayerDecayOptimWrapperConstructor",

@@ -18,7 +18,7 @@ def overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         old: The config inherited from; all of its keys are in ``new``.
         new: The config wanted.
 
-    Example:
+    Examples:
         >>> overrides(dict(a=dict(b=1, c=2)), dict(a=dict(b=1, c=3), d=4))
         {'a': {'c': 3}, 'd': 4}
     """

@@ -53,7 +53,7 @@ def undilated(strides: Sequence[int]) -> list[int]:
     Raises:
         SwapError: If the maps are no pyramid.
 
-    Example:
+    Examples:
         >>> undilated([4, 8, 8, 8])
         [4, 8, 16, 32]
     """
