@@ -14,7 +14,7 @@ help: ## Show this list
 env: ## Prepare .venv; done in no time when it is ready
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "setup: $(PYTHON) is missing (apt install python3.11 python3.11-venv)" >&2; exit 1; }
-	@$(PYTHON) tools/setup_env.py
+	@$(PYTHON) tools/dev/setup_env.py
 
 train: env ## Train Mask R-CNN with sMLPNet-T on the mini data set; picks up where it stopped
 	$(VENV_PYTHON) tools/train.py configs/mask_rcnn_smlpnet_t.py --mini --resume

@@ -9,18 +9,6 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-# They prepare this repository's environment, or write its documents.
-IN_CHECKOUT_ONLY = (
-    "__pycache__",
-    "experiment*",
-    "setup_*",
-    "benchmark.py",
-    "documents.py",
-    "measure_padding.py",
-    "recipes.py",
-    "swap_matrix.py",
-)
-
 
 class BuildWithConfigs(build_py):
     """Adds configs and tools to the package."""
@@ -36,7 +24,8 @@ class BuildWithConfigs(build_py):
             else:
                 target = Path(self.build_lib, "mmsmlp/.mim", name)
                 shutil.rmtree(target, ignore_errors=True)
-                ignore = shutil.ignore_patterns(*IN_CHECKOUT_ONLY)
+                # `dev` is for a checkout only: it maintains this repository.
+                ignore = shutil.ignore_patterns("__pycache__", "dev")
                 shutil.copytree(name, target, ignore=ignore)
 
 

@@ -4,8 +4,8 @@
 import runpy
 import sys
 
-from mmsmlp.completion import complete
-from mmsmlp.recipes import ROOT
+from mmsmlp.catalogue import ROOT
+from mmsmlp.catalogue.completion import complete
 
 
 def main() -> None:
@@ -16,6 +16,8 @@ def main() -> None:
         sys.exit(f"usage: python -m mmsmlp {{{','.join(tools)}}} …")
     path = tools[sys.argv[1]]
     sys.argv[:2] = [path]
+    # As Python does for a script, but last: a tool's name shall not hide a module's.
+    sys.path.append(str(ROOT / "tools"))
     runpy.run_path(path, run_name="__main__")
 
 

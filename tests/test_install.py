@@ -1,5 +1,6 @@
 """What an installation from a wheel gives, in a folder that is not the checkout."""
 
+import json
 import os
 import re
 import shutil
@@ -28,7 +29,7 @@ PARTS = {
     "auxiliary_head=dict(in_channels=16, channels=8)",
 }
 INFER = """
-import sys, cv2, numpy as np, torch, mmsmlp.recipes
+import sys, cv2, numpy as np, torch, mmsmlp.catalogue
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from {library}.apis import {inferencer}
@@ -64,14 +65,25 @@ assert "mmsmlp" not in sys.modules
 python = Config.fromfile("python.py")
 assert Config.fromfile("expression.py").model.backbone.type == "mmsmlp.SMLPNet"
 
-import mmsmlp.backbones, mmsmlp.recipes
+import mmsmlp.backbones, mmsmlp.catalogue
 
-text = Config.fromfile(mmsmlp.recipes.config_path("mmsmlp::cascade_mask_rcnn_smlpnet_s_3x.py"))
+text = Config.fromfile(mmsmlp.catalogue.config_path("mmsmlp::cascade_mask_rcnn_smlpnet_s_3x.py"))
 assert python.model.backbone.pop("type") is mmsmlp.backbones.SMLPNet
 assert text.model.backbone.pop("type") == "mmsmlp.SMLPNet"
 KEYS = "model train_dataloader optim_wrapper param_scheduler train_cfg custom_hooks"
 for key in KEYS.split():
     assert python.to_dict()[key] == text.to_dict()[key], key
+"""
+# What `python -m mmsmlp TOOL --help` does, for several tools at the price of one.
+HELP = """
+import runpy, sys
+
+for tool in sys.argv[1:]:
+    sys.argv = ["mmsmlp", tool, "--help"]
+    try:
+        runpy.run_module("mmsmlp", run_name="__main__")
+    except SystemExit as stop:
+        assert not stop.code, stop.code
 """
 
 
@@ -111,8 +123,9 @@ def test_a_wheel_holds_configs_and_tools(wheel: Path) -> None:
     kept = [name.removeprefix("mmsmlp/.mim/") for name in names if ".mim/" in name]
     for pattern in ("configs/*.py", "configs/_base_/*.py"):
         assert {str(path.relative_to(ROOT)) for path in ROOT.glob(pattern)} <= set(kept)
-    assert {"tools/train.py", "tools/test.py", "tools/dist_train.sh"} <= set(kept)
-    assert not [name for name in kept if "experiment" in name or "setup_" in name]
+    tools = {str(path.relative_to(ROOT)) for path in ROOT.glob("tools/*.*")}
+    assert {"tools/train.py", "tools/test.py", "tools/dist_train.sh"} <= tools <= set(kept)
+    assert not [name for name in kept if name.startswith("tools/dev") or "__pycache__" in name]
     assert len(names) == len(set(names))
 
 
@@ -148,8 +161,20 @@ def test_configs_in_pure_python_inherit_the_same_settings(site: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_tools_run_as_a_module(site: Path, tmp_path: Path) -> None:
-    assert "usage: train.py" in run("-m", "mmsmlp", "train", "--help", cwd=tmp_path, path=site)
+def test_every_tool_runs_as_a_module(site: Path, tmp_path: Path) -> None:
+    tools = sorted((ROOT / "tools").glob("*.py"))
+    shown = run("-c", HELP, *(tool.stem for tool in tools), cwd=tmp_path, path=site)
+    assert re.findall(r"^usage: (\S+)", shown, re.MULTILINE) == [tool.name for tool in tools]
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_in_an_empty_folder(site: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mmdet")
+    options = "s2mlpv2_s4 --sizes 32x32 --rounds 1 --threads 1 --out mine.json"
+    run("-m", "mmsmlp", "benchmark", "speed", *options.split(), cwd=tmp_path, path=site)
+    (measured,) = json.loads((tmp_path / "mine.json").read_text())["runs"]
+    (result,) = measured["cases"][0]["results"]
+    assert result["seconds"][0] > 0 and measured["software"]["revision"] is None
 
 
 @pytest.mark.slow

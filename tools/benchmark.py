@@ -13,23 +13,14 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from benchmarks.charts import draw_charts
+from benchmarks.charts import DEVICES, draw_charts
 from benchmarks.cost import cost_table
 from benchmarks.crew import Failed
 from benchmarks.measuring import Settings, measure
 from benchmarks.passes import MODES, PRECISIONS, Case, usable
-from benchmarks.report import (
-    DOCS,
-    IMAGES,
-    REFERENCES,
-    SHOWN_CHARTS,
-    read_references,
-    write_document,
-)
 from benchmarks.results import ResultsError, Store, read_runs
 from benchmarks.subjects import PEERS, TITLES, Subject, SubjectError, check_names, variants
 from benchmarks.terminal import show
-from documents import renew_tables
 from mmengine.config import DictAction
 from rich.console import Console
 
@@ -40,10 +31,7 @@ SIZE = "800x1344"
 
 
 def cost(args: argparse.Namespace) -> None:
-    table = cost_table()
-    print(table, end="")
-    if args.write:
-        renew_tables(DOCS, table)
+    print(cost_table(), end="")
 
 
 def cases_of(args: argparse.Namespace, whole_models: bool) -> list[Case]:
@@ -151,18 +139,10 @@ def charts(args: argparse.Namespace) -> None:
     runs = read_runs(args.file)
     if not args.dir.is_dir():
         raise UsageError(f"--dir: there is no folder {args.dir}")
-    written = [path for device in REFERENCES for path in draw_charts(runs, device, args.dir)]
+    written = [path for device in DEVICES for path in draw_charts(runs, device, args.dir)]
     if not written:
         raise UsageError(f"{args.file} has nothing to draw: no two sizes, and no profile")
     print(*written, sep="\n")
-
-
-def document(args: argparse.Namespace) -> None:
-    matplotlib.use("Agg")
-    runs = read_references()
-    write_document(runs)
-    for device in REFERENCES:
-        draw_charts(runs[device], device, IMAGES, only=SHOWN_CHARTS)
 
 
 def add_measurement(parser: argparse.ArgumentParser, kind: str, rounds: int) -> None:
@@ -184,7 +164,7 @@ def add_measurement(parser: argparse.ArgumentParser, kind: str, rounds: int) -> 
         help=f"of images, N in a batch (default: {SIZE})",
     )
     parser.add_argument("--batch", type=int, help="of sizes that name none (default: 1)")
-    parser.add_argument("--device", choices=list(REFERENCES), default="cpu")
+    parser.add_argument("--device", choices=list(DEVICES), default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument(
@@ -213,8 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command.set_defaults(run=run)
         return command
 
-    command = add("cost", cost, "Count multiply-adds.")
-    command.add_argument("--write", action="store_true", help=f"into docs/{DOCS.name}, too")
+    add("cost", cost, "Count multiply-adds.")
     command = add("speed", run_measurement, "Measure seconds and memory of passes.")
     add_measurement(command, "speed", rounds=9)
     command.add_argument(
@@ -228,8 +207,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = add("charts", charts, "Draw what a file of measurements holds.")
     command.add_argument("file", type=Path)
     command.add_argument("--dir", type=Path, default=Path(), help="where to write (default: here)")
-    names = " and ".join(f"benchmarks/{path.name}" for path in REFERENCES.values())
-    add("document", document, f"Write docs/{DOCS.name} and its charts from {names}.")
     args = parser.parse_args(arguments)
     try:
         args.run(args)

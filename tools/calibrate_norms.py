@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from torch import Tensor
 
-from mmsmlp.calibration import calibrate_norms, image_batches
+from mmsmlp.hooks.calibration import calibrate_norms, image_batches
 from mmsmlp.launch import (
     UsageError,
     base_parser,

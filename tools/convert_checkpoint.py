@@ -22,8 +22,8 @@ from mmsmlp.checkpoints import (
     weights_of,
     write_atomically,
 )
+from mmsmlp.checkpoints.publishing import convert, name_of_run, verify
 from mmsmlp.launch import UsageError, run
-from mmsmlp.publish import convert, name_of_run, verify
 
 
 def parse_args() -> argparse.Namespace:

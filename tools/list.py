@@ -11,16 +11,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.catalogue import (
-    BACKBONES,
-    TASKS,
-    WEIGHTS,
-    Recipe,
-    add_list_arguments,
-    chosen,
-    filters,
-)
-from mmsmlp.cost import paper_cost
+from mmsmlp.catalogue import BACKBONES, TASKS, WEIGHTS, Recipe, chosen, filters
+from mmsmlp.catalogue.contents import add_list_arguments
+from mmsmlp.catalogue.cost import paper_cost
 from mmsmlp.launch import UsageError, run
 from mmsmlp.registry import MODELS
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmsmlp.launch import UsageError, read_config, run
-from mmsmlp.schedule import (
+from mmsmlp.optim.schedule import (
     NUM_IMAGES,
     draw_schedule,
     epoch_length,

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from documents import markdown_table, renew_tables
+from benchmarks.subjects import TITLES
 from mmengine.config import Config
-from recipes import OURS, cost
 
-from mmsmlp.recipes import config_path
-from mmsmlp.schedule import NUM_IMAGES
+from mmsmlp.catalogue import config_path
+from mmsmlp.catalogue.whole_models import model_cost
+from mmsmlp.launch import markdown_table, run
+from mmsmlp.optim.schedule import NUM_IMAGES
 
-DOCS = Path(__file__).parents[1] / "docs" / "many_machines.md"
 SIZE = (800, 1333)
 BACKBONES = ("smlpnet_t", "s2mlpv2_s4")
 SCHEDULES = {"1x": "mmsmlp::mask_rcnn_{}.py", "3x": "mmsmlp::mask_rcnn_{}_3x.py"}
@@ -21,16 +20,18 @@ SCHEDULES = {"1x": "mmsmlp::mask_rcnn_{}.py", "3x": "mmsmlp::mask_rcnn_{}_3x.py"
 PASSES = 3
 # What an A100 does in a second in 16 bits, by its data sheet; a multiply-add is two.
 PEAK = 312e12
+# Shares of it that training reaches, perhaps.
+UTILISATIONS = (0.1, 0.3)
 
 
-def training_cost(name: str) -> tuple[float, float]:
+def operations(name: str) -> tuple[float, float]:
     """Billions of multiply-adds of one image, forward, and operations of a whole training.
 
     Box and mask heads see the regions that the config's sampler takes at most.
     """
     cfg = Config.fromfile(config_path(name))
     sampler = cfg.model.train_cfg.rcnn.sampler
-    _, forward = cost(name, SIZE, (sampler.num, int(sampler.num * sampler.pos_fraction)))
+    _, forward = model_cost(name, SIZE, (sampler.num, int(sampler.num * sampler.pos_fraction)))
     images = cfg.train_cfg.max_epochs * NUM_IMAGES["CocoDataset"]
     return forward, 2e9 * PASSES * forward * images
 
@@ -40,32 +41,28 @@ def rows(utilisations: Sequence[float]) -> Iterator[list[str]]:
     yield ["backbone", "schedule", "multiply-adds of an image", "operations in all", *hours]
     for backbone in BACKBONES:
         for schedule, name in SCHEDULES.items():
-            forward, operations = training_cost(name.format(backbone))
+            forward, total = operations(name.format(backbone))
             yield [
-                OURS[backbone],
+                TITLES[backbone],
                 schedule,
                 f"{forward:.0f}G",
-                f"{operations / 1e18:.1f} · 10¹⁸",
-                *(f"{operations / (PEAK * share) / 3600:.0f}" for share in utilisations),
+                f"{total / 1e18:.1f} · 10¹⁸",
+                *(f"{total / (PEAK * share) / 3600:.0f}" for share in utilisations),
             ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help=f"into docs/{DOCS.name}, too")
     parser.add_argument(
         "--utilisation",
         type=float,
         nargs="+",
-        default=[0.1, 0.3],
+        default=UTILISATIONS,
         help="shares of an A100's peak that training reaches (default: 0.1 0.3)",
     )
     args = parser.parse_args()
-    table = markdown_table(list(rows(args.utilisation)))
-    print(table, end="")
-    if args.write:
-        renew_tables(DOCS, table)
+    print(markdown_table(list(rows(args.utilisation))), end="")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

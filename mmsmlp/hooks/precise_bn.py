@@ -6,8 +6,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mmsmlp.calibration import calibrate_norms, image_batches
 from mmsmlp.registry import HOOKS
+
+from .calibration import calibrate_norms, image_batches
 
 
 @HOOKS.register_module()
@@ -18,7 +19,8 @@ class PreciseBNHook(Hook):
     of the pretraining: fine-tuning then starts from a network that fits the resolution of its
     task. A resumed run has learnt its statistics and skips this. At an interval, evaluation and
     checkpoints get statistics of the weights of that moment and not a running average over those
-    that led there. See :func:`~mmsmlp.calibration.calibrate_norms`; frozen norms are left alone.
+    that led there. See :func:`~mmsmlp.hooks.calibration.calibrate_norms`; frozen norms are left
+    alone.
 
     Args:
         num_images: Images of the training set to estimate from; all if it has no more.

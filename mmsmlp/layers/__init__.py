@@ -2,13 +2,13 @@
 
 from .activation import GELU
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
-from .checkpoint import checkpoint
 from .fusion import ConcatFusion, Sum, WeightedSum
 from .lean import add, add_branch, is_lean, is_observed
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
 from .norm import CentredLayerNorm2d, LayerNorm2d, conv_norm
 from .patch_embed import PatchEmbed
+from .recomputing import checkpoint
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
 from .shift import SS1, SS2, STAY, Direction, spatial_shift

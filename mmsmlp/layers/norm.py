@@ -62,11 +62,34 @@ class CentredLayerNorm2d(LayerNorm2d):
             tokens, bias = x.permute(0, 2, 3, 1), self.bias - self.running_mean
             y = F.layer_norm(tokens, self.normalized_shape, self.weight, bias, self.eps)
             return y.permute(0, 3, 1, 2)
-        y = super().forward(x)
-        mean = mean_of_all(y.mean(dim=(0, 2, 3), dtype=self.running_mean.dtype))
+        y, mean = _LessMean.apply(super().forward(x), self.running_mean.dtype)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
-        return y - mean.to(y.dtype)[:, None, None]
+        return y
+
+
+class _LessMean(torch.autograd.Function):
+    """A map less the mean of each channel, and that mean.
+
+    Autograd by itself would add up the gradient in strided sums and spread it over a further map.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        ctx.dtype = dtype
+        y, mean = _less_mean(x, dtype)
+        ctx.mark_non_differentiable(mean)
+        return y, mean
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        return _less_mean(grad, ctx.dtype)[0], None
+
+
+def _less_mean(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    tokens = x.permute(0, 2, 3, 1).flatten(0, 2)
+    mean = mean_of_all(tokens.mean(dim=0, dtype=dtype))
+    return x - mean.to(x.dtype)[:, None, None], mean
 
 
 def mean_of_all(x: Tensor) -> Tensor:

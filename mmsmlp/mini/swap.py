@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.utils import digit_version
 from mmengine.utils.dl_utils import TORCH_VERSION
 
-from mmsmlp.nested import dicts_in
+from mmsmlp.catalogue import dicts_in
 
 from .dataset import ensure_mini
 from .shapes import CLASSES, PALETTE

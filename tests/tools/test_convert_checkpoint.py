@@ -18,7 +18,7 @@ from torch import Tensor
 
 import mmsmlp
 from mmsmlp.backbones import SMLPNet
-from mmsmlp.publish import Classifier, smlpnet_settings
+from mmsmlp.checkpoints.publishing import Classifier, smlpnet_settings
 
 ROOT = Path(__file__).parents[2]
 SPACH_KEYS = ("model", "optimizer", "lr_scheduler", "epoch", "model_ema", "args")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mmsmlp.backbones import S2MLP, S2MLPv2, SMLPNet
-from mmsmlp.cost import paper_cost
+from mmsmlp.catalogue.cost import paper_cost
 from mmsmlp.launch import UsageError
 
 ROOT = Path(__file__).parents[2]

@@ -7,10 +7,10 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from documents import markdown_table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmsmlp.launch import markdown_table
 from mmsmlp.layers import AxialMixing, SparseMLP, resampling_matrix
 
 from .subjects import Subject, build_network

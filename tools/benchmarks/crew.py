@@ -102,7 +102,7 @@ class Worker:
 
 
 @contextmanager
-def crew(subjects: Sequence[Subject | None], device: str, threads: int) -> Iterator[list[Worker]]:
+def hired(subjects: Sequence[Subject | None], device: str, threads: int) -> Iterator[list[Worker]]:
     """A worker for each subject, all ended in the end."""
     workers = [Worker(subject, device, threads) for subject in subjects]
     try:

@@ -97,6 +97,8 @@ def describe_software() -> dict[str, Any]:
 def revision(checkout: Path) -> str | None:
     """The commit of a checkout, ``-dirty`` if its mmsmlp differs from that; unknown without git."""
     try:
+        # An environment may lie within a checkout of something else.
+        _git(checkout, "ls-files", "--error-unmatch", "mmsmlp/__init__.py")
         commit = _git(checkout, "rev-parse", "--short=10", "HEAD")
         changed = _git(checkout, "status", "--porcelain", "--", "mmsmlp")
     except (OSError, subprocess.CalledProcessError):

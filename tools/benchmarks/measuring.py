@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .crew import Failed, Worker, crew, without_folders
+from .crew import Failed, Worker, hired, without_folders
 from .machine import describe_machine, describe_software, revision
 from .passes import Case
 from .results import Run, Store
@@ -75,7 +75,7 @@ def measure(
     )
     with (
         progress_bar(len(cases) * len(subjects) * steps) as step,
-        crew([None, *subjects], settings.device, settings.threads) as (machine, *workers),
+        hired([None, *subjects], settings.device, settings.threads) as (machine, *workers),
     ):
         for case in cases:
             if case.precision not in run["limits"]:

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
-from documents import markdown_table, renew_tables
+from mmsmlp.launch import markdown_table
 
-from .cost import cost_table
 from .limits import best_by_form
 from .passes import PRECISIONS, Case
 from .profiling import GROUPS
-from .results import Figures, Run, profiles, read_runs, runs_of, speeds
-from .subjects import ROOT
+from .results import Figures, Run, profiles, runs_of, speeds
 
-DOCS = ROOT / "docs" / "cost.md"
-IMAGES = ROOT / "docs" / "images"
-# The reference runs, by device.
-REFERENCES = {"cpu": ROOT / "benchmarks" / "cpu.json", "cuda": ROOT / "benchmarks" / "cuda.json"}
 FORMS = {"linear": "`F.linear`", "matmul": "`torch.matmul`", "conv2d": "`F.conv2d`, 1x1"}
 DETAILED = {"inference": (800, 1344), "training": (512, 512)}
-# The pictures that docs/cost.md shows.
-SHOWN_CHARTS = (
-    "latency_cpu_inference_fp32.png",
-    "profile_cpu_inference_fp32_800x1344.png",
-    "profile_cpu_training_fp32_512x512.png",
-)
 NOT_MEASURED = "not measured"
 
 Rows = list[list[str]]
@@ -197,13 +184,3 @@ def tables(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
     for device, builders in TABLES.items():
         for builder, arguments in builders:
             yield markdown_table(builder(runs[device], device, *arguments))
-
-
-def read_references() -> dict[str, list[Run]]:
-    """The reference runs that there are."""
-    return {device: read_runs(path) if path.exists() else [] for device, path in REFERENCES.items()}
-
-
-def write_document(runs: Mapping[str, Sequence[Run]], document: Path = DOCS) -> None:
-    """Renew the tables of docs/cost.md, the one of multiply-adds first."""
-    renew_tables(document, cost_table(), *tables(runs))

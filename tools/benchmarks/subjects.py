@@ -12,7 +12,10 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-ROOT = Path(__file__).parents[2]
+import mmsmlp
+
+# Holds the package: a checkout, or where it is installed.
+ROOT = Path(mmsmlp.__file__).resolve().parents[1]
 # The same for every network that has it: it costs a pass over each residual branch in training.
 DROP_PATH_RATE = 0.1
 TITLES = {

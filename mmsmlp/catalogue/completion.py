@@ -1,0 +1,38 @@
+"""Completion of commands in bash and zsh, where argcomplete is installed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+
+from .contents import add_list_arguments, recipes
+
+
+def complete(tools: Iterable[str]) -> None:
+    """Answer a shell that asks how ``python -m mmsmlp …`` may go on, and end; or do nothing.
+
+    Args:
+        tools: What may come first.
+    """
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    try:
+        import argcomplete
+    except ImportError:  # of another Python, then; the tool itself must not run
+        sys.exit(1)
+    files = argcomplete.FilesCompleter()
+
+    def configs_and_files(prefix: str, **_: object) -> list[str]:
+        return [*(recipe.name for recipe in recipes()), *files(prefix)]
+
+    parser = argparse.ArgumentParser()
+    parsers = parser.add_subparsers()
+    for tool in tools:
+        arguments = parsers.add_parser(tool)
+        if tool == "list":
+            add_list_arguments(arguments)
+        else:
+            arguments.add_argument("arguments", nargs="*").completer = configs_and_files
+    argcomplete.autocomplete(parser)

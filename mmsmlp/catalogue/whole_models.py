@@ -1,0 +1,90 @@
+"""Parameters and multiply-adds of whole models of mmdet and mmseg."""
+
+from __future__ import annotations
+
+import importlib
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from .cost import multiply_adds, parameters
+from .finding import config_path
+
+SIZES = {"mmdet": (800, 1280), "mmseg": (512, 2048)}
+# What mmdet counts: regions for the box heads, and how many of them a mask head sees.
+REGIONS, MASK_REGIONS = 1000, 100
+
+
+def build(cfg: Config) -> nn.Module:
+    """The model of a config, in evaluation mode."""
+    init_default_scope(cfg.default_scope)
+    registry = importlib.import_module(f"{cfg.default_scope}.registry")
+    return registry.MODELS.build(cfg.model).eval()
+
+
+def heads(model: nn.Module, maps: tuple[Tensor, ...], regions: tuple[int, int]) -> None:
+    """Run what follows the neck at test time, but for choosing boxes, which counts for nothing.
+
+    Box and mask heads see as many regions as given, whatever random weights would propose.
+    """
+    if hasattr(model, "decode_head"):
+        model.decode_head(maps)
+        return
+    if not hasattr(model, "rpn_head"):
+        model.bbox_head(maps)
+        return
+    model.rpn_head(maps)
+    roi = model.roi_head
+    for name, count in zip(("bbox", "mask"), regions, strict=True):
+        extractors, parts = getattr(roi, f"{name}_roi_extractor"), getattr(roi, f"{name}_head")
+        if not isinstance(parts, nn.ModuleList):
+            extractors, parts = [extractors], [parts]
+        for extractor, part in zip(extractors, parts, strict=True):
+            side = extractor.roi_layers[0].output_size
+            part(maps[0].new_zeros(count, extractor.out_channels, *side))
+
+
+def mask2former_heads(cfg: Config, maps: tuple[Tensor, ...]) -> None:
+    """The same for Mask2Former, whose attention masks depend on values: on the CPU, on zeros."""
+    model = build(cfg)
+    maps = tuple(torch.zeros(y.shape) for y in maps)
+    if hasattr(model, "decode_head"):
+        from mmseg.structures import SegDataSample
+
+        model.decode_head(maps, [SegDataSample(metainfo=dict(img_shape=SIZES["mmseg"]))])
+    else:
+        from mmdet.structures import DetDataSample
+
+        model.panoptic_head(maps, [DetDataSample(metainfo=dict(img_shape=SIZES["mmdet"]))])
+
+
+def model_cost(
+    name: str,
+    size: tuple[int, int] | None = None,
+    regions: tuple[int, int] = (REGIONS, MASK_REGIONS),
+) -> tuple[float, float]:
+    """What the model of a config costs.
+
+    Args:
+        name: Of the config, such as ``'mmsmlp::retinanet_smlpnet_t.py'``.
+        size: Height and width of the image; by default what the libraries count at.
+        regions: How many of them the box heads see, and a mask head.
+
+    Returns:
+        Millions of parameters, and billions of multiply-adds of one image.
+    """
+    cfg = Config.fromfile(config_path(name))
+    model = build(cfg).to("meta")
+
+    def forward() -> None:
+        maps = model.extract_feat(
+            torch.zeros(1, 3, *(size or SIZES[cfg.default_scope]), device="meta")
+        )
+        if "mask2former" in name:
+            mask2former_heads(cfg, maps)
+        else:
+            heads(model, maps, regions)
+
+    return parameters(model), multiply_adds(forward)

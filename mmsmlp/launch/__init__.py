@@ -1,0 +1,25 @@
+"""What the tools have in common: arguments, configs, checks, and the run itself."""
+
+from .arguments import add_trust_argument, base_parser
+from .checking import check_checkpoint, check_data
+from .configs import load_config, read_config
+from .errors import UsageError
+from .markdown import markdown_row, markdown_table
+from .resuming import resume_from
+from .running import build_runner, report, run
+
+__all__ = [
+    "UsageError",
+    "add_trust_argument",
+    "base_parser",
+    "build_runner",
+    "check_checkpoint",
+    "check_data",
+    "load_config",
+    "markdown_row",
+    "markdown_table",
+    "read_config",
+    "report",
+    "resume_from",
+    "run",
+]

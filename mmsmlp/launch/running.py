@@ -1,0 +1,85 @@
+"""Starting a tool and its Runner, and what is said in the end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Table
+
+from mmsmlp.checkpoints import CheckpointError
+
+from .errors import UsageError
+from .processes import is_lost_process, join_without_gpu
+
+
+def build_runner(cfg: Config) -> Runner:
+    """A Runner, of mmengine's class unless the config names another in ``runner_type``.
+
+    Raises:
+        UsageError: If there is no GPU, and the launcher needs one.
+    """
+    try:
+        join_without_gpu(cfg)
+    except ValueError as error:
+        raise UsageError(f"--launcher: {error}") from error
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+
+
+@master_only
+def report(runner: Runner, stage: str) -> None:
+    """Print the metrics of ``'val'`` or ``'test'``, and where everything was written."""
+    console = Console(highlight=False, soft_wrap=True)
+    metrics = {
+        name.removeprefix(f"{stage}/"): buffer.current()
+        for name, buffer in runner.message_hub.log_scalars.items()
+        if name.startswith(f"{stage}/") and not name.endswith("time")
+    }
+    if metrics:
+        table = Table("metric", "value", title=f"{stage} of {runner.experiment_name}")
+        for name, value in metrics.items():
+            table.add_row(name, f"{value:.4g}")
+        console.print(table)
+    work_dir = Path(runner.work_dir)
+    last_checkpoint = work_dir / "last_checkpoint"
+    written = {
+        "log": Path(runner.log_dir) / f"{runner.timestamp}.log",
+        "checkpoint": Path(last_checkpoint.read_text()) if last_checkpoint.exists() else None,
+        "loss curve": work_dir / "loss_curve.png",
+        "predictions": work_dir / "predictions.png",
+    }
+    for name, path in written.items():
+        if path is not None and path.exists():
+            console.print(f"{name + ':':<12} {path}")
+
+
+def run(main: Callable[[], None], interrupted: str = "nothing was written") -> None:
+    """Run a tool, ending in one line where the user is to act.
+
+    Args:
+        main: The tool.
+        interrupted: What to say of the state in which it is left when interrupted, by the user or
+            by the end of another process of the job.
+    """
+    try:
+        main()
+    except (UsageError, CheckpointError) as error:
+        sys.exit(f"error: {error}")
+    except RuntimeError as error:
+        if not is_lost_process(error):
+            raise
+        sys.exit(f"error: lost another process of the job ({error}); {interrupted}")
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,174 @@
+"""The experiments: their jobs fit their configs, and their tables say what was measured."""
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from experiments import resolution, sizes, transfer
+from experiments.jobs import Job
+from experiments.reporting import report
+from mmengine.config import Config, DictAction
+
+ROOT = Path(__file__).parents[3]
+EXPERIMENTS = [transfer, resolution]
+
+
+def config_of(job: Job) -> Config:
+    """The config that a training gets to see."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--work-dir")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
+    args = parser.parse_args(job.command[1:])
+    cfg = Config.fromfile(ROOT / args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def trainings(experiment: ModuleType, root: Path) -> dict[str, Config]:
+    pytest.importorskip("mmpretrain")
+    return {
+        job.name: config_of(job)
+        for job in experiment.jobs(root)
+        if job.command[0] == "tools/train.py"
+    }
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda module: module.__name__)
+def test_jobs_need_what_makes_their_checkpoints(experiment: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("mmpretrain")
+    jobs = {job.name: job for job in experiment.jobs(tmp_path)}
+    configs = trainings(experiment, tmp_path)
+    for name, job in jobs.items():
+        assert (ROOT / job.command[0]).is_file()
+        read = [argument for argument in job.command if argument.endswith(".pth")]
+        assert len(read) == len(job.needs) <= 1
+        for argument, need in zip(read, job.needs, strict=True):
+            path = Path(argument.partition("=")[2] or argument)
+            assert path.parent == tmp_path / need
+            assert path.name == f"epoch_{configs[need].train_cfg.max_epochs}.pth", name
+
+
+def test_what_is_told_to_a_training_arrives(tmp_path: Path) -> None:
+    configs = trainings(resolution, tmp_path)
+    tuned = configs["tune/window/64x64/2"]
+    assert tuned.model.backbone.axial_mode == "window"
+    assert tuned.randomness.seed == 2
+    for split in ("train", "val", "test"):
+        (resize,) = (
+            step for step in tuned[f"{split}_dataloader"].dataset.pipeline if step.type == "Resize"
+        )
+        assert resize.scale == (64, 64)
+    # mmcv gives the width first.
+    wide = configs["tune/relative/32x64/0"].train_dataloader.dataset.pipeline[3]
+    assert wide == dict(type="Resize", scale=(64, 32), backend="pillow")
+    dense = configs["camvid/relative/pretrained/1"]
+    assert dense.model.backbone.axial_mode == "relative"
+    assert dense.model.backbone.init_cfg.type == "Pretrained"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs/experiments").glob("*.py")), ids=lambda path: path.stem
+)
+def test_networks_of_all_configs_build(path: Path) -> None:
+    cfg = Config.fromfile(path)
+    library = cfg.default_scope
+    registry = pytest.importorskip(f"{library}.registry").MODELS
+    with registry.switch_scope_and_registry(library) as models:
+        model = models.build(cfg.model)
+    head, classes = (model.decode_head, 11) if library == "mmseg" else (model.head, 10)
+    assert head.num_classes == classes
+
+
+def write_metric(folder: Path, **metric: float) -> None:
+    log = folder / "20260101_000000" / "vis_data" / "scalars.json"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps(dict(loss=1.0)) + "\n" + json.dumps(metric) + "\n")
+
+
+def test_the_table_of_transfer_has_means_and_gains(tmp_path: Path) -> None:
+    for k, network in enumerate(transfer.NETWORKS):
+        write_metric(tmp_path / f"cifar10/{network}", **{"accuracy/top1": 60.0 + k})
+        for seed in transfer.SEEDS:
+            write_metric(tmp_path / f"camvid/{network}/scratch/{seed}", mIoU=20.0 + k + seed)
+            write_metric(tmp_path / f"camvid/{network}/pretrained/{seed}", mIoU=30.0 + 2 * seed)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/transfer.md").write_text("before\n\n| table |\n\nafter\n")
+    lines = report(transfer, tmp_path, tmp_path / "docs").splitlines()
+    document = (tmp_path / "docs/transfer.md").read_text().splitlines()
+    assert document == ["before", "", *lines, "", "after"]
+    assert lines[2] == "| sMLPNet | 60.0 | 21.0 ± 1.0 | 32.0 ± 2.0 | +11.0 |"
+    assert lines[4] == "| ResNet-18 | 62.0 | 23.0 ± 1.0 | 32.0 ± 2.0 | +9.0 |"
+    written = json.loads((tmp_path / "docs/experiments/transfer.json").read_text())
+    assert written["swin"] == dict(top1=63.0, scratch=[23, 24, 25], pretrained=[30, 32, 34])
+    assert (tmp_path / "docs/images/transfer.png").stat().st_size > 10_000
+
+    # Run anew, elsewhere, for one network.
+    write_metric(tmp_path / "anew/cifar10/swin", **{"accuracy/top1": 70.0})
+    for start, seed in product(transfer.STARTS, transfer.SEEDS):
+        write_metric(tmp_path / f"anew/camvid/swin/{start}/{seed}", mIoU=40.0 + seed)
+    anew = report(transfer, tmp_path / "anew", tmp_path / "docs", ["swin"]).splitlines()
+    assert anew[:-1] == lines[:-1]
+    assert anew[-1] == "| Swin | 70.0 | 41.0 ± 1.0 | 41.0 ± 1.0 | +0.0 |"
+
+
+def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
+    for seed in resolution.SEEDS:
+        for pretraining, top1 in (("native", 70.0), ("multi", 60.0)):
+            top1s = {
+                mode: {
+                    "32x32": [top1 + seed, top1 + seed],
+                    "64x32": [top1 - 10 * i, top1 - 5 * i],
+                    "64x64": [top1 - 20 * i, top1 - 10 * i],
+                }
+                for i, mode in enumerate(resolution.TESTED[pretraining])
+            }
+            top1s["back"] = {"32x32": top1 + seed, "64x32": 50.0, "64x64": 40.0}
+            out = tmp_path / f"sizes/{pretraining}/{seed}/top1.json"
+            out.parent.mkdir(parents=True)
+            out.write_text(json.dumps(top1s))
+        folder = tmp_path / f"tune_epoch/resample/64x64/{seed}"
+        write_metric(folder, **{"accuracy/top1": 70.5 + seed})
+        for mode in resolution.AXIAL_MODES:
+            for size in sizes.SIZES if seed == 0 else [(64, 64)]:
+                folder = tmp_path / f"tune/{mode}/{size[0]}x{size[1]}/{seed}"
+                write_metric(folder, **{"accuracy/top1": float(size[0] + seed)})
+            for start in resolution.STARTS:
+                metric = len(start) + seed / 10
+                write_metric(tmp_path / f"camvid/{mode}/{start}/{seed}", mIoU=metric)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/resolution.md").write_text("| 1 |\n\n| 2 |\n\n| 3 |\n")
+    text = report(resolution, tmp_path, tmp_path / "docs")
+    assert "| 32x32 | image resized to 32x32 | 71.0 | 50.0 | 40.0 |" in text
+    assert "| 32x32 | `window` | 71.0 | 60.0 | 50.0 |" in text
+    assert "| 32x32 | `relative`, norms re-estimated | 71.0 | 60.0 | 50.0 |" in text
+    assert "| 24x24 to 64x64 | `resample` | 61.0 | 60.0 | 60.0 |" in text
+    assert "| 24x24 to 64x64 | `window`" not in text
+    stretched = "`resample`, convolutions stretched, norms re-estimated"
+    assert f"| 32x32 | {stretched} | 71.0 | 55.0 | 40.0 |" in text
+    tuned = "24.0 | 32.0 | 40.0 | 48.0 | 65.0 ± 1.0 | 96.0 | 32.0 | 64.0"
+    assert f"| `resample`, 130 iterations | {tuned} |" in text
+    assert "| `resample`, an epoch |  |  |  |  | 71.5 ± 1.0 |  |  |  |" in text
+    assert "| `resample` | 10.1 ± 0.1 | 7.1 ± 0.1 |" in text
+    assert (tmp_path / "docs/images/resolution.png").stat().st_size > 10_000
+
+
+def test_stretched_kernels_reach_farther_by_the_ratio() -> None:
+    kernels = torch.arange(1.0, 19.0).view(2, 1, 3, 3)
+    assert torch.equal(sizes.stretched(kernels, (1, 1)), kernels)
+    x = torch.randn(1, 2, 9, 12, dtype=torch.float64)
+    twice = sizes.stretched(kernels.double(), (2, 1))
+    expected = F.conv2d(x, kernels.double(), padding=(2, 1), dilation=(2, 1), groups=2)
+    torch.testing.assert_close(F.conv2d(x, twice, padding=(2, 1), groups=2), expected)
+    between = sizes.stretched(kernels.double(), (1, 1.5))
+    apart = [
+        F.conv2d(x, kernels.double(), padding=(1, d), dilation=(1, d), groups=2) for d in (1, 2)
+    ]
+    mean = (apart[0] + apart[1]) / 2
+    torch.testing.assert_close(F.conv2d(x, between, padding=(1, 2), groups=2), mean)

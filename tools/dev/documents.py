@@ -1,0 +1,15 @@
+"""The documents that show tables which tools measure."""
+
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def renew_tables(document: Path, *tables: str) -> None:
+    """Write tables over the first ones of a Markdown document, in their order."""
+    parts = re.split(r"(?m)((?:^\|.*\n)+)", document.read_text())
+    there = len(parts) // 2
+    assert there >= len(tables), f"{document} has {there} tables, {len(tables)} are to be written"
+    parts[1 : 2 * len(tables) : 2] = tables
+    document.write_text("".join(parts))

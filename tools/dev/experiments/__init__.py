@@ -1,0 +1,1 @@
+"""What the experiments of the documentation consist of; `tools/dev/experiment.py` runs them."""

@@ -1,1 +1,0 @@
-"""What the experiments of the documentation consist of; `tools/experiment.py` runs them."""
