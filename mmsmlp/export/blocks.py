@@ -129,7 +129,9 @@ class StageForm(nn.Module):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         embed, *norms = (
-            stage.patch_embed if isinstance(stage.patch_embed, nn.Sequential) else [stage.patch_embed]
+            stage.patch_embed
+            if isinstance(stage.patch_embed, nn.Sequential)
+            else [stage.patch_embed]
         )
         self.embed = None if isinstance(embed, nn.Identity) else embed
         self.norms = nn.Sequential(*map(token_norm, norms))

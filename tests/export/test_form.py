@@ -53,7 +53,9 @@ def test_form_equals_network(name: str) -> None:
         x = torch.randn(2, 3, *size)
         for expected, y in zip(network(x), form(x), strict=True):
             assert y.is_contiguous()
-            torch.testing.assert_close(y / expected.abs().max(), expected / expected.abs().max(), atol=1e-5, rtol=0)
+            torch.testing.assert_close(
+                y / expected.abs().max(), expected / expected.abs().max(), atol=1e-5, rtol=0
+            )
     torch.testing.assert_close(network.state_dict(), before, atol=0, rtol=0)
 
 
@@ -65,7 +67,9 @@ def test_no_batch_norm_is_left_where_it_can_be_folded() -> None:
 def test_a_layer_that_took_the_place_of_ours_is_called() -> None:
     """Such as one with an adapter."""
     network = random_network(NETWORKS["s2mlpv2"])
-    network.stages[0].blocks[0].s2.fc1 = nn.Sequential(network.stages[0].blocks[0].s2.fc1, nn.Tanh())
+    network.stages[0].blocks[0].s2.fc1 = nn.Sequential(
+        network.stages[0].blocks[0].s2.fc1, nn.Tanh()
+    )
     x = torch.randn(1, 3, 40, 60)
     torch.testing.assert_close(export_form(network)(x), network(x), atol=1e-5, rtol=1e-5)
 
