@@ -30,6 +30,7 @@ IMPORTS = {
     "mini": ["catalogue"],
     "swap": ["optim", "catalogue"],
     "launch": ["checkpoints", "catalogue", "mini"],
+    "export": ["layers", "backbones", "checkpoints", "catalogue", "launch"],
     "__main__": ["catalogue"],
 }
 # Of everything: what a config in pure Python, or mmengine, imports first.

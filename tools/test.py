@@ -1,7 +1,8 @@
-"""Test a checkpoint of any detector, segmentor or classifier that a config describes."""
+"""Test a checkpoint or an exported file of any detector, segmentor or classifier."""
 
 from mmengine.registry import METRICS
 
+from mmsmlp.export import Exported, check_rest, graft, is_export
 from mmsmlp.launch import (
     UsageError,
     base_parser,
@@ -16,17 +17,29 @@ from mmsmlp.launch import (
 
 def main() -> None:
     parser = base_parser(__doc__)
-    parser.add_argument("checkpoint", help="path or URL of the checkpoint")
+    parser.add_argument("checkpoint", help="path or URL of the checkpoint, or an exported file")
+    parser.add_argument(
+        "--rest", help="checkpoint for what an exported file leaves to torch (two-stage detectors)"
+    )
     parser.add_argument("--out", help="also dump the predictions into this .pkl file")
     args = parser.parse_args()
     cfg = load_config(args)
-    check_checkpoint(args.checkpoint)
+    exported = Exported(args.checkpoint) if is_export(args.checkpoint) else None
+    if exported is not None:
+        check_rest(args.checkpoint, exported, args.rest)
+    elif args.rest:
+        raise UsageError(f"--rest goes with an exported file, and {args.checkpoint!r} is none")
+    weights = args.checkpoint if exported is None else args.rest
+    if weights is not None:
+        check_checkpoint(weights)
     if args.out and not args.out.endswith((".pkl", ".pickle")):
         raise UsageError(f"--out must end in .pkl or .pickle, got {args.out!r}")
-    cfg.load_from = args.checkpoint
+    cfg.load_from = weights
     check_data(cfg, "test")
 
     runner = build_runner(cfg)
+    if exported is not None:
+        graft(runner.model, exported)
     if args.out:
         # mmdet's compresses masks, which would be as large as the images, each.
         dump = "mmdet.DumpDetResults" if cfg.default_scope == "mmdet" else "mmengine.DumpResults"

@@ -136,13 +136,12 @@ class AxialMixing(nn.Module):
 
     def _mix_offsets(self, x: Tensor) -> Tensor:
         length, channels = x.shape[self.dim], x.shape[1]
-        kernel, bias = diagonal_means(self.weight), self.bias.mean()
+        bias = self.bias.mean()
         # A value costs L' multiply-adds as a Toeplitz matrix and 2L - 1 as a convolution.
         if length < 2 * self.length:
-            index = torch.arange(length, device=x.device)
-            offsets = (index - index[:, None]).clamp(-self.length, self.length)
-            toeplitz = F.pad(kernel, (1, 1))[offsets + self.length]
+            toeplitz = offset_matrix(self.weight, length)
             return axis_linear(x, toeplitz, bias.expand(length), self.dim)
+        kernel = diagonal_means(self.weight)
         size, margin = ((1, -1), (0, 1)) if self.dim == -1 else ((-1, 1), (1, 0))
         kernel = kernel.view(1, 1, *size).expand(channels, -1, -1, -1)
         padding = [(self.length - 1) * i for i in margin]
@@ -159,6 +158,13 @@ def diagonal_means(matrix: Tensor) -> Tensor:
     sums, ones = matrix.new_zeros(2, 2 * len(matrix) - 1)
     sums = sums.index_add(0, offsets, matrix.flatten())
     return sums / ones.index_add(0, offsets, matrix.new_ones(matrix.numel()))
+
+
+def offset_matrix(weight: Tensor, length: int) -> Tensor:
+    """The Toeplitz matrix (L', L') of the means of the diagonals of a matrix (L, L)."""
+    index = torch.arange(length, device=weight.device)
+    offsets = (index - index[:, None]).clamp(-len(weight), len(weight))
+    return F.pad(diagonal_means(weight), (1, 1))[offsets + len(weight)]
 
 
 def resize_axial_map(weight: Tensor, bias: Tensor, length: int) -> tuple[Tensor, Tensor]:

@@ -31,8 +31,9 @@ def is_observed(module: nn.Module) -> bool:
 
 
 def add(x: Tensor, y: Tensor, lean: bool) -> Tensor:
-    """x + y, in the memory of ``y`` if lean."""
-    return y.add_(x) if lean and y.dtype == torch.result_type(x, y) else x + y
+    """x + y, laid out as ``x``, in the memory of ``y`` if lean and that is laid out so."""
+    own = lean and y.dtype == torch.result_type(x, y) and y.stride() == x.stride()
+    return y.add_(x) if own else x + y
 
 
 def add_branch(

@@ -70,3 +70,13 @@ def test_what_is_not_contiguous_is_refused() -> None:
     with pytest.raises(RuntimeError, match="view"), torch.no_grad():
         x = torch.randn(2, 4, 3, 5).permute(0, 2, 3, 1)
         add_branch(x, nn.Identity(), nn.Identity(), lean=True)
+
+
+def test_add_keeps_the_layout_of_what_is_added_to() -> None:
+    """A part of a larger map, as windows leave it, is not where the sum may be."""
+    x, wide = torch.randn(2, 4, 3, 5), torch.randn(2, 4, 3, 8)
+    expected, before = x + wide[..., 1:6], wide.clone()
+    y = add(x, wide[..., 1:6], lean=True)
+    torch.testing.assert_close(y, expected)
+    assert y.is_contiguous()
+    torch.testing.assert_close(wide, before, atol=0, rtol=0)

@@ -159,7 +159,8 @@ class Setup:
         self.console.step("installing torch and the OpenMMLab libraries (about 3 GB to download)")
         lines = (REQUIREMENTS / "onedl.txt").read_text().splitlines()
         libraries = [line for line in lines if line and not line.startswith(("#", "onedl-mmcv"))]
-        files = ["-r", "requirements/runtime.txt", "-r", "requirements/dev.txt"]
+        names = ("runtime", "dev", "deploy")
+        files = [arg for name in names for arg in ("-r", f"requirements/{name}.txt")]
         # What comes without a wheel is built with the pinned setuptools, too.
         options = ["--build-constraint", CONSTRAINTS]
         self.pip("install", *options, *files, *libraries)

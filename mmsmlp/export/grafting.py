@@ -1,0 +1,76 @@
+"""Models of OpenMMLab that run an exported file in place of their own parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from .errors import ExportError
+from .parts import Part, TwoStageDetector, kind_of
+from .runtimes import DEFAULTS, Exported
+
+
+def is_export(path: str) -> bool:
+    """Whether a path is that of an exported file rather than of a checkpoint."""
+    return Path(path).suffix in DEFAULTS
+
+
+def check_rest(path: str, exported: Exported, rest: str | None) -> None:
+    """Make sure that weights are given for what a file leaves to torch, and for nothing else.
+
+    Args:
+        path: The file.
+        exported: What is in it.
+        rest: The checkpoint that was given.
+
+    Raises:
+        ExportError: If they are not.
+    """
+    kind = exported.metadata["kind"]
+    lacks = kind in (Part.kind, TwoStageDetector.kind)
+    if lacks and rest is None:
+        raise ExportError(
+            f"{path!r} holds a part of a {kind}: add --rest CHECKPOINT for the others"
+        )
+    if rest is not None and not lacks:
+        raise ExportError(f"--rest: {path!r} holds a whole {kind}")
+
+
+def graft(model: nn.Module, exported: Exported) -> None:
+    """Let a model run a file in place of the parts that are in it.
+
+    The model keeps what comes before and after: it prepares images, and decodes and draws what was
+    found.
+
+    Args:
+        model: A model of mmdet, mmseg or mmpretrain, changed in place.
+        exported: The file.
+
+    Raises:
+        ExportError: If the file is of another kind of model.
+    """
+    held = exported.metadata["kind"]
+    if held == Part.kind:
+        model.backbone.forward = lambda image: tuple(exported(image)["features"])
+        return
+    kind = kind_of(model)
+    if held != kind.kind:
+        raise ExportError(f"the file holds a {held}, the config describes a {kind.kind}")
+    if kind is TwoStageDetector:
+        said: list[Any] = []
+
+        def features_of(image: Tensor) -> tuple[Tensor, ...]:
+            results = exported(image)
+            said[:] = results["rpn"]
+            return tuple(results["features"])
+
+        model.extract_feat = features_of
+        model.rpn_head.forward = lambda features: tuple(said)
+        return
+    (name,) = kind.names
+    head = getattr(model, kind.head)
+    model.extract_feat = lambda image: exported(image)[name]
+    # What comes out of the file is what the head would make.
+    head.forward = lambda results: results

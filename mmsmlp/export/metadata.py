@@ -1,0 +1,48 @@
+"""What a file tells of the model that is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from mmsmlp import __version__
+
+from .parts import Nest, Part
+
+
+def metadata_of(
+    part: Part, nest: Nest, preprocessor: nn.Module | None, meta: dict, cfg: Config, precision: str
+) -> dict[str, Any]:
+    """All that is needed to use an export, as JSON holds it.
+
+    Args:
+        part: What is exported.
+        nest: The nest of its results.
+        preprocessor: What prepares images for the model.
+        meta: Of its data set: classes and palette, where known.
+        cfg: The config.
+        precision: In which to compute.
+    """
+    converts = any(getattr(preprocessor, name, False) for name in ("_channel_conversion", "to_rgb"))
+    # In pipelines of OpenMMLab, images are BGR.
+    order = "rgb" if converts else "bgr"
+    mean, std = (_channels(getattr(preprocessor, name, None)) for name in ("mean", "std"))
+    return dict(
+        mmsmlp=__version__,
+        kind=part.kind,
+        names=list(part.names),
+        nest=nest,
+        classes=list(meta.get("classes") or []),
+        palette=[list(colour) for colour in meta.get("palette") or []],
+        mean=mean or [0.0, 0.0, 0.0],
+        std=std or [1.0, 1.0, 1.0],
+        channel_order=order,
+        precision=precision,
+        config=cfg.pretty_text,
+    )
+
+
+def _channels(values: Any) -> list[float]:
+    return [] if values is None else [float(value) for value in values.flatten()]

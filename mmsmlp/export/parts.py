@@ -1,0 +1,164 @@
+"""What of a model is exported: all that has a graph, which is not what decodes boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmsmlp.backbones.pyramid import PyramidBackbone
+
+from .errors import ExportError
+from .form import export_form
+
+# Nested sequences of numbers that stand for tensors.
+Nest = int | list["Nest"]
+
+
+class Part(nn.Module):
+    """What is exported of a model: a normalised image in, tensors out.
+
+    Args:
+        model: The model, in the form of export or not.
+
+    Attributes:
+        kind: What the kind is called.
+        names: Of the results, which may be nests of tensors.
+        head: The part of the model that makes the last result.
+    """
+
+    kind = "backbone"
+    names: Sequence[str] = ("features",)
+    head = "backbone"
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def results(self, image: Tensor) -> tuple[Any, ...]:
+        """As many as there are names."""
+        return (self.model(image),)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) -> the tensors of all results."""
+        image = image.to(next(self.model.parameters()).dtype)
+        return [y.float() for y in flatten(self.results(image))[0]]
+
+
+class Classifier(Part):
+    """Of mmpretrain, whole."""
+
+    kind, names, head = "classifier", ("logits",), "head"
+
+    def results(self, image: Tensor) -> tuple[Any, ...]:
+        return (self.model.head(self.model.extract_feat(image)),)
+
+
+class Segmentor(Part):
+    """Of mmseg, whole; logits have the size of the image."""
+
+    kind, names, head = "segmentor", ("logits",), "decode_head"
+
+    def results(self, image: Tensor) -> tuple[Any, ...]:
+        decode = self.model.decode_head
+        logits = decode(self.model.extract_feat(image))
+        align = decode.align_corners
+        return (F.interpolate(logits, image.shape[2:], mode="bilinear", align_corners=align),)
+
+
+class OneStageDetector(Part):
+    """Of mmdet, but for what the head makes of its maps in ``predict_by_feat``."""
+
+    kind, names, head = "one-stage detector", ("head",), "bbox_head"
+
+    def results(self, image: Tensor) -> tuple[Any, ...]:
+        return (self.model.bbox_head(self.model.extract_feat(image)),)
+
+
+class TwoStageDetector(Part):
+    """Of mmdet, up to the features and what the RPN says of them."""
+
+    kind, names, head = "two-stage detector", ("features", "rpn"), "rpn_head"
+
+    def results(self, image: Tensor) -> tuple[Any, ...]:
+        features = self.model.extract_feat(image)
+        return features, self.model.rpn_head(features)
+
+
+def kind_of(model: nn.Module) -> type[Part]:
+    """The part of a model that can be exported.
+
+    Raises:
+        ExportError: If there is none but perhaps its backbone.
+    """
+    if isinstance(model, PyramidBackbone):
+        return Part
+    head = getattr(model, "decode_head", None)
+    if head is not None and hasattr(head, "align_corners") and hasattr(head, "conv_seg"):
+        return Segmentor
+    if getattr(model, "with_rpn", False) and getattr(model, "with_roi_head", False):
+        return TwoStageDetector
+    names = {base.__name__ for base in type(model).__mro__}
+    if "SingleStageDetector" in names and hasattr(model.bbox_head, "predict_by_feat"):
+        return OneStageDetector
+    if "ImageClassifier" in names:
+        return Classifier
+    raise ExportError(
+        f"a {type(model).__name__} is no classifier, segmentor, one-stage or two-stage detector; "
+        "--backbone-only exports its backbone"
+    )
+
+
+def parts_of(model: nn.Module, backbone_only: bool = False) -> tuple[Part, Part]:
+    """The part of a model that is exported, as it is and in the form of export.
+
+    Args:
+        model: A model of mmdet, mmseg or mmpretrain, or a backbone of ours.
+        backbone_only: Whether its backbone is wanted alone.
+
+    Raises:
+        ExportError: If there is no such part.
+    """
+    if backbone_only:
+        kind, model = Part, getattr(model, "backbone", model)
+    else:
+        kind = kind_of(model)
+    return kind(model.eval()), kind(export_form(model))
+
+
+def flatten(nest: Any) -> tuple[list[Tensor], Nest]:
+    """All tensors of a nest of sequences, and the same nest of their numbers."""
+    tensors: list[Tensor] = []
+
+    def number(part: Any) -> Nest:
+        if isinstance(part, Tensor):
+            tensors.append(part)
+            return len(tensors) - 1
+        return [number(child) for child in part]
+
+    return tensors, number(nest)
+
+
+def unflatten(tensors: Sequence[Any], nest: Nest) -> Any:
+    """The inverse of :func:`flatten`, with lists for sequences."""
+    if isinstance(nest, int):
+        return tensors[nest]
+    return [unflatten(tensors, part) for part in nest]
+
+
+def output_names(names: Sequence[str], nest: Nest) -> list[str]:
+    """A name for each tensor of results: that of the result and where in it the tensor is."""
+    found: list[str] = []
+
+    def walk(name: str, part: Nest) -> None:
+        if isinstance(part, int):
+            found.append(name)
+        else:
+            for i, child in enumerate(part):
+                walk(f"{name}_{i}", child)
+
+    for name, part in zip(names, nest, strict=True):
+        walk(name, part)
+    return found
