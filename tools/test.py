@@ -27,6 +27,8 @@ def main() -> None:
     exported = Exported(args.checkpoint) if is_export(args.checkpoint) else None
     if exported is not None:
         check_rest(args.checkpoint, exported, args.rest)
+        # A batch pads its images to one size, and a graph cannot leave the padding out again.
+        cfg.test_dataloader.batch_size = 1
     elif args.rest:
         raise UsageError(f"--rest goes with an exported file, and {args.checkpoint!r} is none")
     weights = args.checkpoint if exported is None else args.rest

@@ -52,6 +52,9 @@ def graft(model: nn.Module, exported: Exported) -> None:
         ExportError: If the file is of another kind of model.
     """
     held = exported.metadata["kind"]
+    if hasattr(model.data_preprocessor, "pad_size_divisor"):
+        # In a graph, padding is a part of the image; and every size is fine.
+        model.data_preprocessor.pad_size_divisor = 1
     if held == Part.kind:
         model.backbone.forward = lambda image: tuple(exported(image)["features"])
         return
