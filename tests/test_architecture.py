@@ -24,6 +24,7 @@ IMPORTS = {
     "checkpoints": ["layers", "registry"],
     "backbones": ["layers", "registry", "checkpoints"],
     "own_data": ["checkpoints"],
+    "pictures": ["layers", "checkpoints"],
     "optim": ["registry"],
     "hooks": ["registry", "checkpoints"],
     "catalogue": ["registry"],

@@ -37,8 +37,8 @@ def resampling_matrix(
     centres = (torch.arange(target, dtype=build_dtype, device=device) + 0.5) * ratio
     samples = torch.arange(source, dtype=build_dtype, device=device) + 0.5
     distance = (samples - centres[:, None]).abs()
-    # Not max(): where sizes are symbols, that would have to know which one is larger.
-    matrix = (1 - distance / torch.sym_max(ratio, 1.0)).clamp(min=0)
+    # The wider of both kernels, going up or down: no graph has to know which one it is.
+    matrix = torch.maximum(1 - distance, 1 - distance / ratio).clamp(min=0)
     return (matrix / matrix.sum(dim=1, keepdim=True)).to(dtype)
 
 

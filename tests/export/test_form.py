@@ -12,17 +12,17 @@ from mmsmlp.layers import AXIAL_MODES
 from mmsmlp.registry import MODELS
 
 PYRAMID = dict(embed_dims=(8, 12), depths=(2, 1), patch_sizes=(4, 2), mlp_ratio=2)
-SMLP = dict(type="SMLPNet", arch=PYRAMID, out_indices=(1, 0), img_size=64)
+SMLP = dict(type="mmsmlp.SMLPNet", arch=PYRAMID, out_indices=(1, 0), img_size=64)
 NETWORKS = {
     **{f"smlpnet_{mode}": dict(SMLP, axial_mode=mode) for mode in AXIAL_MODES},
     "smlpnet_sum": dict(SMLP, smlp_cfg=dict(fusion="sum", sequential=True)),
     "smlpnet_weighted": dict(SMLP, smlp_cfg=dict(fusion="weighted_sum", identity=False)),
     "smlpnet_parts": dict(SMLP, local_stages=(0,), global_stages=(1,)),
     "smlpnet_groups": dict(SMLP, norm_cfg=dict(type="GN", num_groups=2)),
-    "s2mlpv2": dict(type="S2MLPv2", arch=PYRAMID),
-    "s2mlpv2_mean": dict(type="S2MLPv2", arch=PYRAMID, fusion="mean"),
+    "s2mlpv2": dict(type="mmsmlp.S2MLPv2", arch=PYRAMID),
+    "s2mlpv2_mean": dict(type="mmsmlp.S2MLPv2", arch=PYRAMID, fusion="mean"),
     "s2mlp": dict(
-        type="S2MLP",
+        type="mmsmlp.S2MLP",
         arch=dict(embed_dims=10, depth=3, patch_size=16, mlp_ratio=2),
         out_indices=(0, 2),
     ),

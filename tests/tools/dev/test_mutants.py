@@ -7,9 +7,9 @@ import pytest
 
 pytest.importorskip("tomllib", reason="Python 3.10 has none")
 
-from dev import mutants
+import mutants
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_mutant_changes_a_text_that_is_there_once() -> None:
