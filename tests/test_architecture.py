@@ -17,6 +17,7 @@ PACKAGE = ROOT / "mmsmlp"
 MAX_LINES = 320
 # What each part of mmsmlp imports of the others: of those above it only, so there is no way back.
 IMPORTS = {
+    "errors": [],
     "layers": [],
     "registry": [],
     "augments": [],
@@ -26,11 +27,11 @@ IMPORTS = {
     "own_data": ["checkpoints"],
     "pictures": ["layers", "checkpoints"],
     "optim": ["registry"],
-    "hooks": ["registry", "checkpoints"],
+    "hooks": ["errors", "registry", "checkpoints"],
     "catalogue": ["registry"],
     "mini": ["catalogue"],
     "swap": ["optim", "catalogue"],
-    "launch": ["checkpoints", "catalogue", "mini"],
+    "launch": ["errors", "checkpoints", "catalogue", "mini"],
     "export": ["layers", "backbones", "checkpoints", "catalogue", "launch"],
     "__main__": ["catalogue"],
 }

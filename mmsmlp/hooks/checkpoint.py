@@ -10,7 +10,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmsmlp.checkpoints import remove_partial, write_atomically
+from mmsmlp.checkpoints import CheckpointError, remove_partial, write_atomically
+from mmsmlp.errors import RunError
 from mmsmlp.registry import HOOKS
 
 BACKEND = "mmsmlp"
@@ -26,7 +27,10 @@ class WholeFiles(LocalBackend):
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file; until it is complete, the one before stays."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(obj, Path(filepath))
+        try:
+            write_atomically(obj, Path(filepath))
+        except CheckpointError as error:
+            raise RunError(str(error)) from error
 
     def remove(self, filepath: str | Path) -> None:
         """Note that a file is to go."""

@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmsmlp.registry import HOOKS
 
+from .data_error import load_images
+
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
@@ -134,7 +136,7 @@ def _load(dataset: Dataset, seed: Any, indices: list[int]) -> list:
     """The images of a batch; torch asks a data set's ``__getitems__`` for them, if it has one."""
     if isinstance(indices, _Batch):
         seed(indices.number)
-    return [dataset[index] for index in indices]
+    return load_images(dataset, indices)
 
 
 def _seed(*numbers: int) -> None:

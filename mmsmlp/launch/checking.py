@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
+from traceback import walk_tb
 from typing import Any
 
 from mmengine.config import Config
@@ -67,6 +69,19 @@ def check_new_config(out: Path, force: bool) -> None:
         raise UsageError(f"--out {str(out)!r} exists; --force replaces it")
 
 
+def empty_data_set(error: ValueError) -> str | None:
+    """What to say if an error comes from a data set of which no image is left; else None."""
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "_serialize_data":  # mmengine's, which joins what is not there
+            dataset = frame.f_locals["self"]
+            source = getattr(dataset, "ann_file", "") or dict(dataset.data_prefix)
+            return (
+                f"{source}: no image is left to load. Does metainfo.classes name its categories, "
+                "and are there annotations of them?"
+            )
+    return None
+
+
 def check_checkpoint(path: str) -> None:
     """Make sure that a checkpoint is there.
 
@@ -75,3 +90,20 @@ def check_checkpoint(path: str) -> None:
     """
     if "://" not in path and not os.path.isfile(path):
         raise UsageError(f"checkpoint {path!r} does not exist")
+
+
+def check_work_dir(path: str) -> None:
+    """Make sure that a run can write into its work directory; it is made if need be.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into the work directory {path!r}: {error.strerror}; name another one "
+            "by --work-dir"
+        ) from error

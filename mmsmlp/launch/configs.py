@@ -19,7 +19,10 @@ RUN_HOOKS = (
     "mmsmlp.LossCurveHook",
     "mmsmlp.PredictionSheetHook",
     "mmsmlp.StopOnSignalHook",
+    "mmsmlp.DataErrorHook",
     "mmsmlp.ExactResumeHook",
+    "mmsmlp.FiniteLossHook",
+    "mmsmlp.LeftOutHook",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Callable
@@ -16,21 +17,28 @@ from rich.console import Console
 from rich.table import Table
 
 from mmsmlp.checkpoints import CheckpointError
+from mmsmlp.errors import RunError
 
+from .checking import check_work_dir, empty_data_set
 from .errors import UsageError
 from .processes import is_lost_process, join_without_gpu
+
+# A full disk, a quota, a limit, or a disk that became read-only.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def build_runner(cfg: Config) -> Runner:
     """A Runner, of mmengine's class unless the config names another in ``runner_type``.
 
     Raises:
-        UsageError: If there is no GPU, and the launcher needs one.
+        UsageError: If there is no GPU, and the launcher needs one, or nothing can be written into
+            the work directory.
     """
     try:
         join_without_gpu(cfg)
     except ValueError as error:
         raise UsageError(f"--launcher: {error}") from error
+    check_work_dir(cfg.work_dir)
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
@@ -66,13 +74,24 @@ def run(main: Callable[[], None], interrupted: str = "nothing was written") -> N
 
     Args:
         main: The tool.
-        interrupted: What to say of the state in which it is left when interrupted, by the user or
-            by the end of another process of the job.
+        interrupted: What to say of the state in which it is left when interrupted, by the user, by
+            the end of another process of the job, or by data or a disk that let it down.
     """
     try:
         main()
     except (UsageError, CheckpointError) as error:
         sys.exit(f"error: {error}")
+    except RunError as error:
+        sys.exit(f"error: {error}; {interrupted}")
+    except ValueError as error:
+        if not (line := empty_data_set(error)):
+            raise
+        sys.exit(f"error: {line}")
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where = f" {error.filename!r}" if error.filename else ""
+        sys.exit(f"error: cannot write{where}: {error.strerror}; {interrupted}")
     except RuntimeError as error:
         if not is_lost_process(error):
             raise
