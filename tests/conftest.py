@@ -52,13 +52,15 @@ def global_instances(manager: type = ManagerMixin) -> Iterator[dict]:
 
 @pytest.fixture(autouse=True)
 def own_global_instances() -> Iterator[None]:
-    """A Runner sets them for the process: keep them from the tests that follow."""
-    before = [(instances, dict(instances)) for instances in global_instances()]
+    """A Runner sets them for the process: keep them from other tests.
+
+    Those of a fixture that lives longer, too: they are there before the first test that asks for it.
+    """
+    for instances in global_instances():
+        instances.clear()
     yield
     for instances in global_instances():
         instances.clear()
-    for instances, kept in before:
-        instances.update(kept)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import OWN_DATA  # isort: skip
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ["mmsmlp", "configs", "tools", "requirements", "setup.py", "pyproject.toml", "README.md"]
+SOURCES = ["mmsmlp", "configs", "tools", "requirements", "model-index.yml", "setup.py"]
 # A network of a second, made of ours by the family of configs that inherits by `_base_`.
 TEXT = """
 _base_ = "mmsmlp::{name}.py"
@@ -103,7 +103,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("setuptools", "77")
     folder = tmp_path_factory.mktemp("wheel")
     (folder / "source").mkdir()
-    for name in [*SOURCES, "LICENSE", "MANIFEST.in"]:
+    for name in [*SOURCES, "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"]:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         options = {"symlinks": True} if (ROOT / name).is_dir() else {}
         copy(ROOT / name, folder / "source" / name, **options)
@@ -126,6 +126,7 @@ def test_a_wheel_holds_configs_and_tools(wheel: Path) -> None:
     for pattern in ("configs/*.py", "configs/_base_/*.py"):
         assert {str(path.relative_to(ROOT)) for path in ROOT.glob(pattern)} <= set(kept)
     tools = {str(path.relative_to(ROOT)) for path in ROOT.glob("tools/*.*")}
+    assert {"model-index.yml", "configs/metafile.yml"} <= set(kept)
     assert {"tools/train.py", "tools/test.py", "tools/dist_train.sh"} <= tools <= set(kept)
     assert not [name for name in kept if name.startswith("tools/dev") or "__pycache__" in name]
     assert len(names) == len(set(names))
@@ -136,7 +137,7 @@ def test_an_editable_installation_links_them(wheel: Path) -> None:
     source, target = wheel.parent / "source", wheel.parent / "editable"
     options = ["-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", target]
     run("-m", "pip", "install", *options, "-e", ".", cwd=source)
-    for name in ("configs", "tools"):
+    for name in ("configs", "tools", "model-index.yml"):
         link = source / "mmsmlp" / ".mim" / name
         assert link.is_symlink() and link.resolve() == source / name
 

@@ -74,7 +74,12 @@ def test_what_is_told_to_a_training_arrives(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "configs/experiments").glob("*.py")), ids=lambda path: path.stem
+    "path",
+    [
+        *sorted((ROOT / "configs/experiments").glob("camvid_*")),
+        *sorted((ROOT / "configs/experiments").glob("cifar*")),
+    ],
+    ids=lambda path: path.stem,
 )
 def test_networks_of_all_configs_build(path: Path) -> None:
     cfg = Config.fromfile(path)
