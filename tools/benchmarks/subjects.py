@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,10 +12,9 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-import mmsmlp
-
-# Holds the package: a checkout, or where it is installed.
-ROOT = Path(mmsmlp.__file__).resolve().parents[1]
+# Holds the package: a checkout, or where it is installed. It is not imported yet: a worker tells
+# what goes wrong in it.
+ROOT = Path(importlib.util.find_spec("mmsmlp").origin).resolve().parents[1]
 # The same for every network that has it: it costs a pass over each residual branch in training.
 DROP_PATH_RATE = 0.1
 TITLES = {
