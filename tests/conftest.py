@@ -54,7 +54,7 @@ def global_instances(manager: type = ManagerMixin) -> Iterator[dict]:
 def own_global_instances() -> Iterator[None]:
     """A Runner sets them for the process: keep them from other tests.
 
-    Those of a fixture that lives longer, too: they are there before the first test that asks for it.
+    Those of a fixture that lives longer as well: they are there before the test that asks for it.
     """
     for instances in global_instances():
         instances.clear()
