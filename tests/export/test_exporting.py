@@ -111,7 +111,7 @@ def test_what_differs_from_the_model_gets_no_name(
 @pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
 def test_a_file_of_something_else_is_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"model{suffix}"
-    with pytest.raises(ExportError, match="does not exist|there is no"):
+    with pytest.raises(ExportError, match=r"there is no file"):
         Exported(path)
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ExportError, match=re.escape(path.name)):
