@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import Tensor
 
 from mmsmlp.errors import RunError
 from mmsmlp.registry import HOOKS
@@ -34,7 +35,10 @@ class FiniteLossHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Look at the weights."""
         for name, value in checkpoint["state_dict"].items():
-            if value.is_floating_point() and not torch.isfinite(value).all():
+            # Sharded weights are no plain tensors, and no rank has the whole of them.
+            if type(value) is not Tensor or not value.is_floating_point():
+                continue
+            if not torch.isfinite(value).all():
                 raise RunError(
                     f"{name} is NaN or infinite at iteration {runner.iter + 1}: {ADVICE}"
                 )
