@@ -21,8 +21,9 @@ CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # which t
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 SHELL = ("bash", "shell", "sh")
+COMPLETION = "activate-global-python-argcomplete"
 # Of these nothing is checked: they are not ours.
-OTHERS = {"apt", "cp", "git", "pip", "mim", "source", "srun", "activate-global-python-argcomplete"}
+OTHERS = {"apt", "cp", "git", "pip", "pre-commit", "mim", "source", "srun", COMPLETION}
 # What a reader puts in; as the options want it.
 PLACEHOLDERS = {"N": "1", "PROCESSES": "2"}
 
