@@ -154,6 +154,30 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
 
 
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [("README.md", "README_zh-CN.md"), ("docs/get_started.md", "docs/zh/get_started.md")],
+)
+def test_a_translation_is_one_and_leaves_nothing_out(english: str, chinese: str) -> None:
+    original, translation = ((ROOT / name).read_text() for name in (english, chinese))
+    assert FENCE.findall(translation) == FENCE.findall(original)
+    prose = FENCE.sub("", translation)
+    assert len(re.findall(r"[\u4e00-\u9fff]", prose)) > len(FENCE.sub("", original)) / 8
+
+    def linked(name: str, text: str) -> set[Path]:
+        paths = {((ROOT / name).parent / target).resolve() for target, _ in LINK.findall(text)}
+        return paths - {ROOT / english, ROOT / chinese}
+
+    assert linked(chinese, prose) == linked(english, FENCE.sub("", original))
+
+
+@pytest.mark.parametrize("document", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_of_the_repository_are_where_they_are_said_to_be(document: Path) -> None:
+    named = re.findall(r"`((?:tests|tools|mmsmlp)/[a-z0-9_/]+\.\w+)`", document.read_text())
+    missing = [path for path in named if not (ROOT / path).exists()]
+    assert not missing
+
+
 def test_the_example_of_a_backbone_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
