@@ -33,6 +33,7 @@ IMPORTS = {
     "swap": ["optim", "catalogue"],
     "launch": ["errors", "checkpoints", "catalogue", "mini"],
     "export": ["layers", "backbones", "checkpoints", "catalogue", "launch"],
+    "inference": ["checkpoints", "export", "launch"],
     "__main__": ["catalogue"],
 }
 # Of everything: what a config in pure Python, or mmengine, imports first.

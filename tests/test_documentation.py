@@ -55,15 +55,19 @@ def load(path: Path) -> ModuleType:
 @pytest.fixture
 def read_arguments(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, list[str]], None]:
     """Lets a tool read its arguments, and do nothing."""
-    parse_args = argparse.ArgumentParser.parse_args
 
-    def parse(*args, **kwargs) -> None:
-        parse_args(*args, **kwargs)
-        raise Parsed
+    def ending(parse: Callable[..., argparse.Namespace]) -> Callable[..., None]:
+        def parse_and_end(*args, **kwargs) -> None:
+            parse(*args, **kwargs)
+            raise Parsed
+
+        return parse_and_end
 
     def read(tool: Path, arguments: list[str]) -> None:
         assert tool.is_file(), f"there is no {tool}"
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+        for name in ("parse_args", "parse_intermixed_args"):
+            parse = getattr(argparse.ArgumentParser, name)
+            monkeypatch.setattr(argparse.ArgumentParser, name, ending(parse))
         monkeypatch.setattr(sys, "argv", [str(tool), *arguments])
         monkeypatch.setattr(sys, "path", [str(tool.parent), *sys.path])
         with pytest.raises(Parsed):

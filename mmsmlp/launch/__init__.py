@@ -1,7 +1,7 @@
 """What the tools have in common: arguments, configs, checks, and the run itself."""
 
 from .arguments import add_trust_argument, base_parser
-from .checking import check_checkpoint, check_data, check_new_config
+from .checking import check_checkpoint, check_data, check_folder, check_new_config
 from .configs import load_config, read_config
 from .errors import UsageError
 from .markdown import markdown_row, markdown_table
@@ -15,6 +15,7 @@ __all__ = [
     "build_runner",
     "check_checkpoint",
     "check_data",
+    "check_folder",
     "check_new_config",
     "load_config",
     "markdown_row",
