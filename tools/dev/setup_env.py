@@ -159,7 +159,7 @@ class Setup:
         self.console.step("installing torch and the OpenMMLab libraries (about 3 GB to download)")
         lines = (REQUIREMENTS / "onedl.txt").read_text().splitlines()
         libraries = [line for line in lines if line and not line.startswith(("#", "onedl-mmcv"))]
-        names = ("runtime", "dev", "deploy")
+        names = ("runtime", "dev", "demo", "deploy")
         files = [arg for name in names for arg in ("-r", f"requirements/{name}.txt")]
         # What comes without a wheel is built with the pinned setuptools, too.
         options = ["--build-constraint", CONSTRAINTS]
