@@ -2,11 +2,12 @@
 
 from .activation import GELU
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
+from .extents import Extents
 from .fusion import ConcatFusion, Sum, WeightedSum
 from .lean import add, add_branch, is_lean, is_observed
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
-from .norm import CentredLayerNorm2d, LayerNorm2d, conv_norm
+from .norm import CentredLayerNorm2d, LayerNorm2d, conv_norm, image_norm
 from .patch_embed import PatchEmbed
 from .recomputing import checkpoint
 from .recording import is_recording
@@ -27,6 +28,7 @@ __all__ = [
     "ChannelMLP",
     "ConcatFusion",
     "Direction",
+    "Extents",
     "LayerNorm2d",
     "Linear",
     "Mean",
@@ -40,6 +42,7 @@ __all__ = [
     "axis_linear",
     "checkpoint",
     "conv_norm",
+    "image_norm",
     "is_channels_last",
     "is_lean",
     "is_observed",
