@@ -72,10 +72,8 @@ class SMLPBlock(nn.Module):
 
     def token_mixing(self, x: Tensor, lean: bool, extents: Extents | None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W): a local depthwise convolution, then the global sMLP."""
+        # Zero on padding, which a GELU leaves as it is.
         y = image_norm(self.norm2 if self.dwconv is None else self.norm1, x, extents)
-        if extents is not None and self.dwconv is not None:
-            # A GELU leaves zeros as they are.
-            y = extents.without_padding(y)
         # What fuses norms may leave an identity in their place, and the input is not ours.
         inplace = lean and y is not x
         if self.smlp is None:

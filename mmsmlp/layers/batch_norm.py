@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .extents import Extents
+from .lean import in_parts
 
 
 def batch_norm_of_images(norm: _BatchNorm, x: Tensor, extents: Extents) -> Tensor:
     """A batch norm in training, by the statistics of the images of a padded batch.
 
-    Its running statistics follow those alone as well. Padding is normalised along with the images.
+    Its running statistics follow those alone as well.
 
     Args:
         norm: A batch norm in training mode, synchronised ones included.
@@ -21,7 +22,7 @@ def batch_norm_of_images(norm: _BatchNorm, x: Tensor, extents: Extents) -> Tenso
         extents: Of the images.
 
     Returns:
-        ``(N, C, H, W)``, channels last in memory.
+        ``(N, C, H, W)``, channels last in memory, zero where padding is.
     """
     group = _group_of(norm)
     weight = x.new_ones(x.shape[1]) if norm.weight is None else norm.weight
@@ -47,7 +48,11 @@ def _group_of(norm: _BatchNorm) -> dist.ProcessGroup | None:
 
 
 class _BatchNormOfImages(torch.autograd.Function):
-    """The normalised map, and mean, variance and number of what it was normalised by."""
+    """The normalised map, and mean, variance and number of what it was normalised by.
+
+    Torch's own takes no mask. This reads and writes each map as often, a part that fits into the
+    cache of a CPU at a time.
+    """
 
     @staticmethod
     def forward(
@@ -60,15 +65,19 @@ class _BatchNormOfImages(torch.autograd.Function):
         group: dist.ProcessGroup | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         dtype = torch.promote_types(x.dtype, torch.float32)
-        tokens = _tokens(x).to(dtype)
-        inside = extents.inside(dtype).flatten()
+        tokens, inside = _tokens(x), _tokens(extents.inside(dtype))
         count = extents.num_tokens.sum().to(dtype)
-        total = _sum_over(group, torch.cat([inside @ tokens, count[None]]))
+        total = sum(m.T @ t.to(dtype) for t, m in in_parts(tokens, inside))[0]
+        total = _sum_over(group, torch.cat([total, count[None]]))
         count = total[-1]
         mean = total[:-1] / count
-        var = _sum_over(group, inside @ (tokens - mean).square_()) / count
+        squares = sum(m.T @ (t - mean).square_() for t, m in in_parts(tokens, inside))
+        var = _sum_over(group, squares[0]) / count
         scale = weight * (var + eps).rsqrt()
-        y = torch.addcmul(bias - mean * scale, tokens, scale).to(x.dtype)
+        offset = bias - mean * scale
+        y = torch.empty_like(tokens)
+        for t, m, part in in_parts(tokens, inside, y):
+            part.copy_(torch.addcmul(offset, t, scale).mul_(m))
         ctx.save_for_backward(x, weight, mean, var, count)
         ctx.extents, ctx.eps, ctx.group = extents, eps, group
         ctx.mark_non_differentiable(mean, var, count)
@@ -77,18 +86,23 @@ class _BatchNormOfImages(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, var, count = ctx.saved_tensors
-        tokens, grads = _tokens(x).to(mean.dtype), _tokens(grad).to(mean.dtype)
-        inside = ctx.extents.inside(mean.dtype).flatten()
+        dtype = mean.dtype
+        tokens, grads = _tokens(x), _tokens(grad)
+        inside = _tokens(ctx.extents.inside(dtype))
         scale = (var + ctx.eps).rsqrt()
-        centred = tokens - mean
-        grad_bias = grads.sum(dim=0)
-        grad_weight = (centred * grads).sum(dim=0) * scale
-        mean_grad, mean_product = (
-            _sum_over(ctx.group, torch.stack([grad_bias, grad_weight])) / count
-        )
-        # Only tokens of images take part in the statistics.
-        centred.mul_(scale * mean_product).add_(mean_grad).mul_(inside[:, None])
-        grad_x = (grads - centred).mul_(scale * weight).to(x.dtype)
+        grad_weight, grad_bias = torch.zeros_like(mean), torch.zeros_like(mean)
+        for t, g, m in in_parts(tokens, grads, inside):
+            g = g.to(dtype)
+            grad_bias += (m.T @ g)[0]
+            grad_weight += (m.T @ (t - mean).mul_(g))[0]
+        grad_weight *= scale
+        shared = torch.stack([grad_bias, grad_weight])
+        mean_grad, mean_product = _sum_over(ctx.group, shared) / count
+        slope = scale * mean_product
+        grad_x = torch.empty_like(tokens)
+        for t, g, m, part in in_parts(tokens, grads, inside, grad_x):
+            own = (t - mean).mul_(slope).add_(mean_grad)
+            part.copy_((g - own).mul_(scale * weight).mul_(m))
         return _map(grad_x, x), grad_weight, grad_bias, None, None, None
 
 
@@ -103,6 +117,8 @@ def _map(tokens: Tensor, like: Tensor) -> Tensor:
 
 
 def _sum_over(group: dist.ProcessGroup | None, x: Tensor) -> Tensor:
-    if group is not None:
-        dist.all_reduce(x, group=group)
+    if group is None:
+        return x
+    x = x.clone()
+    dist.all_reduce(x, group=group)
     return x

@@ -123,15 +123,15 @@ def image_norm(norm: nn.Module, x: Tensor, extents: Extents | None) -> Tensor:
         extents: Of the images; ``norm(x)`` if not given.
 
     Returns:
-        ``(N, C, H, W)``.
+        ``(N, C, H, W)``, zero where padding is.
     """
-    if extents is None or extents.counted:
+    if extents is None:
         return norm(x)
-    if isinstance(norm, CentredLayerNorm2d):
-        return norm(x, extents)
-    if isinstance(norm, _BatchNorm) and (norm.training or norm.running_mean is None):
+    learns = not extents.counted and (norm.training or getattr(norm, "running_mean", 0) is None)
+    if learns and isinstance(norm, _BatchNorm):
         return batch_norm_of_images(norm, x, extents)
-    return norm(x)
+    y = norm(x, extents) if learns and isinstance(norm, CentredLayerNorm2d) else norm(x)
+    return extents.without_padding(y)
 
 
 def conv_norm(

@@ -52,8 +52,17 @@ def test_statistics_are_those_of_the_images(
     )
 
 
-def test_gradients_of_padding_are_right_as_well(x: Tensor, extents: Extents) -> None:
-    """Padding is normalised by the statistics of the images, and has a part in their gradient."""
+def test_padding_is_zero_and_has_no_gradient(x: Tensor, extents: Extents) -> None:
+    for norm in (nn.BatchNorm2d(3), CentredLayerNorm2d(3)):
+        norm.double()
+        nn.init.normal_(norm.bias)
+        y = image_norm(norm, x, extents)
+        assert torch.equal(y, extents.without_padding(y)) and y.all(dim=1).any()
+        (gradient,) = torch.autograd.grad((torch.randn_like(y) * y).sum(), x)
+        assert torch.equal(gradient, extents.without_padding(gradient)) and gradient.any()
+
+
+def test_gradients_against_differences(x: Tensor, extents: Extents) -> None:
     norm = nn.BatchNorm2d(3).double()
     torch.autograd.gradcheck(lambda x: image_norm(norm, x, extents), x)
     centred = CentredLayerNorm2d(3).double()
@@ -68,11 +77,12 @@ def test_centred_norm_takes_away_the_mean_of_the_images(x: Tensor, extents: Exte
     torch.testing.assert_close(norm.running_mean, norm.momentum * expected.mean(dim=0))
 
 
-def test_a_norm_in_evaluation_is_as_it_was(x: Tensor, extents: Extents) -> None:
+def test_a_norm_in_evaluation_is_as_it_was_on_images(x: Tensor, extents: Extents) -> None:
     for norm in (nn.BatchNorm2d(3), CentredLayerNorm2d(3)):
         norm.double().eval()
         nn.init.normal_(norm.running_mean)
-        assert torch.equal(image_norm(norm, x, extents), norm(x))
+        y = image_norm(norm, x, extents)
+        assert torch.equal(y, extents.without_padding(norm(x)))
 
 
 def test_half_precision_keeps_its_type(x: Tensor, extents: Extents) -> None:
