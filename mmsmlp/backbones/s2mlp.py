@@ -21,6 +21,7 @@ from mmsmlp.layers import (
     PatchEmbed,
     add,
     add_branch,
+    check_straight,
     is_lean,
     spatial_shift,
 )
@@ -137,6 +138,8 @@ class S2MLP(PyramidBackbone):
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
         )
+        if training_padding != "kept":
+            check_straight(directions)
         channels, depth = arch["embed_dims"], arch["depth"]
 
         def block(stage: int, drop_path: float) -> S2MLPBlock:

@@ -29,6 +29,7 @@ from mmsmlp.layers import (
     SplitAttention,
     add,
     add_branch,
+    check_straight,
     is_lean,
     shifted_sum,
     sum_of_shifted_means,
@@ -210,6 +211,8 @@ class S2MLPv2(PyramidBackbone):
         )
         if fusion not in ("split_attention", "mean"):
             raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
+        if training_padding != "kept":
+            check_straight(direction for shift in shifts for direction in shift)
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
         if out_indices is None:
             out_indices = range(len(arch["depths"]))

@@ -12,7 +12,7 @@ from .patch_embed import PatchEmbed
 from .recomputing import checkpoint
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
-from .shift import SS1, SS2, STAY, Direction, spatial_shift
+from .shift import SS1, SS2, STAY, Direction, check_straight, spatial_shift
 from .shifted_maps import shift_counts, shifted_sum, sum_of_shifted_means
 from .smlp import SparseMLP
 from .split_attention import Mean, SplitAttention
@@ -40,6 +40,7 @@ __all__ = [
     "add",
     "add_branch",
     "axis_linear",
+    "check_straight",
     "checkpoint",
     "conv_norm",
     "image_norm",

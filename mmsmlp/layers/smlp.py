@@ -66,8 +66,11 @@ class SparseMLP(nn.Module):
         ]
         if self.identity:
             maps.append(self.fuse.map(0, x))
-        # In place: the first branch is a tensor of its own, and no gradient needs its values.
         y, *others = maps
+        if extents is not None:
+            # The first branch is a view, and a gradient would have to be copied for it.
+            return sum(others, y)
+        # In place: the first branch is a tensor of its own, and no gradient needs its values.
         for other in others:
             y += other
         return y

@@ -392,3 +392,13 @@ def test_it_is_off_by_default_and_a_wrong_value_is_named() -> None:
     assert MODELS.build(NETWORKS["SMLPNet"]).training_padding == "kept"
     with pytest.raises(ValueError, match=r"training_padding must be one of .*'left_out'.*'gone'"):
         MODELS.build(dict(NETWORKS["S2MLP"], training_padding="gone"))
+
+
+@pytest.mark.parametrize("name", ["S2MLP", "S2MLPv2"])
+def test_diagonal_shifts_are_refused(name: str) -> None:
+    """The border of an image does not stand for what is beyond it there."""
+    diagonal = ((1, 1), (0, 1))
+    directions = dict(directions=diagonal) if name == "S2MLP" else dict(shifts=(diagonal, ()))
+    MODELS.build(dict(NETWORKS[name], **directions))
+    with pytest.raises(ValueError, match=r"along one axis each .*\(1, 1\)"):
+        MODELS.build(dict(NETWORKS[name], **directions, training_padding="left_out"))
