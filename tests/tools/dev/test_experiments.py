@@ -200,9 +200,8 @@ def test_trainings_on_images_of_mixed_sizes(tmp_path: Path) -> None:
 
 def test_the_table_of_padding_has_what_is_finished(tmp_path: Path) -> None:
     jobs = {job.name: job for job in padding.jobs(tmp_path)}
-    for k, name in enumerate(
-        ["mini/smlpnet/kept/0", "mini/smlpnet/kept/1", "mini/smlpnet/left_out/0", "mini/swin/kept/0"]
-    ):
+    finished = ("smlpnet/kept/0", "smlpnet/kept/1", "smlpnet/left_out/0", "swin/kept/0")
+    for k, name in enumerate(f"mini/{run}" for run in finished):
         write_metric(
             tmp_path / name, **{"coco/bbox_mAP": 0.1 + 0.02 * k, "coco/segm_mAP": 0.1 + 0.01 * k}
         )
