@@ -69,18 +69,29 @@ def folder(data: str, network: str, padding: str, seed: int) -> str:
 
 
 def results(root: Path) -> dict:
-    """Metrics in percent by data set, network and treatment of padding: a list over seeds."""
+    """Metrics in percent by data set, network and treatment of padding: a list over seeds.
+
+    What is not finished is None there.
+    """
     done = {job.name for job in jobs(root) if is_done(job, root)}
     figures: dict = {}
     for data, network, paddings in TRAININGS:
-        for padding in paddings:
+        for padding, (name, (metric, factor)) in product(paddings, METRICS[data].items()):
             runs = [folder(data, network, padding, seed) for seed in SEEDS]
-            for name, (metric, factor) in METRICS[data].items():
-                values = [factor * last_metric(root / run, metric) for run in runs if run in done]
-                if values:
-                    row = figures.setdefault(data, {}).setdefault(network, {})
-                    row.setdefault(padding, {})[name] = [round(value, 2) for value in values]
+            if done.intersection(runs):
+                row = figures.setdefault(data, {}).setdefault(network, {}).setdefault(padding, {})
+                row[name] = [
+                    round(factor * last_metric(root / run, metric), 2) if run in done else None
+                    for run in runs
+                ]
     return figures
+
+
+def cell(values: list[float | None]) -> str:
+    """Mean and standard deviation of all seeds; each by itself as long as there are not all."""
+    if None in values:
+        return ", ".join("–" if value is None else f"{value:.1f}" for value in values)
+    return spread(values)
 
 
 def tables(figures: dict) -> list[str]:
@@ -93,7 +104,7 @@ def tables(figures: dict) -> list[str]:
         ]
         if any(cells):
             rows.append(
-                [NETWORKS[network], PADDING[padding], *(spread(c) if c else "" for c in cells)]
+                [NETWORKS[network], PADDING[padding], *(cell(c) if c else "" for c in cells)]
             )
     return [markdown_table(rows)]
 
@@ -107,6 +118,7 @@ def figure(figures: dict, path: Path) -> None:
         for k, (padding, label) in enumerate(PADDING.items()):
             for position, network in enumerate(networks):
                 values = figures[data][network].get(padding, {}).get(name, [])
+                values = [value for value in values if value is not None]
                 place = position + (k - 1) * 0.22
                 ax.scatter([place] * len(values), values, color=f"C{k}", s=14, label=label)
                 if values:
