@@ -214,6 +214,6 @@ def test_the_table_of_padding_has_what_is_finished(tmp_path: Path) -> None:
     assert lines[0] == "| network | padding in training | mini, box AP | mini, mask AP |"
     assert lines[2:] == [
         "| sMLPNet | kept | 12.0 ± 2.0 | 11.0 ± 1.0 |",
-        "| sMLPNet | left out | 16.0, –, – | 13.0, –, – |",
+        "| sMLPNet | left out | 16.0, ?, ? | 13.0, ?, ? |",
     ]
     assert (tmp_path / "docs/images/padding.png").stat().st_size > 10_000

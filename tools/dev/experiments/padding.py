@@ -90,7 +90,7 @@ def results(root: Path) -> dict:
 def cell(values: list[float | None]) -> str:
     """Mean and standard deviation of all seeds; each by itself as long as there are not all."""
     if None in values:
-        return ", ".join("–" if value is None else f"{value:.1f}" for value in values)
+        return ", ".join("?" if value is None else f"{value:.1f}" for value in values)
     return spread(values)
 
 
