@@ -11,13 +11,13 @@ class SwapError(Exception):
 
 
 # What Python and OpenMMLab's models say of a package that is not there.
-MISSING = re.compile(r"No module named '(\w+)|(\w+) is not installed")
+MISSING = re.compile(r"No module named '(\w+)|(\w+) is not installed|pip install [\"`']?(\w[\w-]*)")
 
 
 def missing_package(error: Exception) -> str | None:
     """The package for want of which something failed, if that was the reason."""
     found = MISSING.search(str(error))
-    return found and (found[1] or found[2])
+    return found and next(filter(None, found.groups()))
 
 
 def one_line(error: Exception) -> str:

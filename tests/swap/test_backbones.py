@@ -15,7 +15,12 @@ def test_a_backbone_that_takes_one_size_is_tried_on_that() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["No module named 'bagel.core'", "bagel is not installed, pip install bagel"]
+    "message",
+    [
+        "No module named 'bagel.core'",
+        "bagel is not installed, please install it",
+        'To save memory, install it by `pip install "bagel"`.',
+    ],
 )
 def test_a_package_that_is_missing_is_named(message: str) -> None:
     pytest.importorskip("mmdet")
