@@ -22,7 +22,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 SHELL = ("bash", "shell", "sh")
 # Of these nothing is checked: they are not ours.
-OTHERS = {"apt", "cp", "git", "pip", "mim", "source", "srun", "activate-global-python-argcomplete"}
+OTHERS = {"apt", "cp", "git", "pip", "mim", "source", "srun", "eval"}
 # What a reader puts in; as the options want it.
 PLACEHOLDERS = {"N": "1", "PROCESSES": "2"}
 
