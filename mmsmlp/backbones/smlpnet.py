@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -82,7 +83,8 @@ class SMLPBlock(nn.Module):
             y = self.act.then(
                 lambda y: conv_norm(y, self.dwconv, self.norm2, lean, extents), y, inplace
             )
-        return self.act.then(lambda y: self.smlp(y, extents), y, inplace)
+        smlp = self.smlp if extents is None else partial(self.smlp, extents=extents)
+        return self.act.then(smlp, y, inplace)
 
     def channel_mixing(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C), each token by itself."""

@@ -226,7 +226,7 @@ def test_groups_sum_to_the_whole_pass(
         if event.key == profiling.PASS
     )
     assert sum(found["groups"].values()) == pytest.approx(passed / 2 / 1e6, rel=0.02)
-    assert min(found["groups"].values()) > 0
+    assert min(found["groups"].values()) > -1e-5  # the rest is a difference, of microseconds
     by_group: Counter[str] = Counter()
     for operation in found["operations"]:
         by_group[operation["group"]] += operation["seconds"]
