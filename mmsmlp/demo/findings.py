@@ -55,7 +55,7 @@ def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -
         if masks is not None:
             row.append(round(100 * float(np.mean(np.asarray(masks[i]))), 1))
         rows.append(row)
-    headers = ["class", "score", "x, y, w, h", *(["mask, %"] if masks is not None else [])]
+    headers = ["class", "score", "x, y, w, h", *(["area, %"] if masks is not None else [])]
     if shown:
         line = f"{_count(len(shown), 'object')} with a score above {threshold:g}"
         if len(shown) > MAX_ROWS:
