@@ -44,8 +44,9 @@ def describe(prediction: Prediction, classes: Sequence[str], threshold: float) -
 
 def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -> Findings:
     instances = prediction.sample.pred_instances
+    above = (instances.scores > threshold).numpy()  # as the libraries draw them
     scores = instances.scores.numpy()
-    shown = [i for i in np.argsort(-scores, kind="stable") if scores[i] > threshold]
+    shown = [i for i in np.argsort(-scores, kind="stable") if above[i]]
     masks = instances.get("masks")
     rows = []
     for i in shown[:MAX_ROWS]:
