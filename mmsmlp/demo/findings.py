@@ -44,8 +44,9 @@ def describe(prediction: Prediction, classes: Sequence[str], threshold: float) -
 
 def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -> Findings:
     instances = prediction.sample.pred_instances
+    above = (instances.scores > threshold).numpy()  # as the libraries draw them
     scores = instances.scores.numpy()
-    shown = [i for i in np.argsort(-scores, kind="stable") if scores[i] > threshold]
+    shown = [i for i in np.argsort(-scores, kind="stable") if above[i]]
     masks = instances.get("masks")
     rows = []
     for i in shown[:MAX_ROWS]:
@@ -55,7 +56,7 @@ def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -
         if masks is not None:
             row.append(round(100 * float(np.mean(np.asarray(masks[i]))), 1))
         rows.append(row)
-    headers = ["class", "score", "x, y, w, h", *(["mask, %"] if masks is not None else [])]
+    headers = ["class", "score", "x, y, w, h", *(["area, %"] if masks is not None else [])]
     if shown:
         line = f"{_count(len(shown), 'object')} with a score above {threshold:g}"
         if len(shown) > MAX_ROWS:

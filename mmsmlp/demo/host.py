@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -85,7 +86,7 @@ class Host:
 
     def _run(self, job: Callable[[], T]) -> T:
         try:
-            return self._thread.submit(job).result()
+            return self._thread.submit(_tidy, job).result()
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise UsageError("Out of memory: choose a lower resolution.") from error
@@ -122,4 +123,14 @@ class Host:
             for position, length in ((point[1], height), (point[0], width))
         )
         fields = model.fields(image, at, wish.resolution, wish.axial_mode)
-        return as_html(wish.choice, image, fields, at)
+        title = f"{wish.choice}, {wish.axial_mode}" if wish.axial_mode else wish.choice
+        return as_html(title, image, fields, at)
+
+
+def _tidy(job: Callable[[], T]) -> T:
+    """Do a job, and hand back the memory that it took: glibc would keep that of the largest."""
+    try:
+        return job()
+    finally:
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+            trim(0)

@@ -22,10 +22,12 @@ KEPT, LOOKED_FOR = 900, 60
 WAITING = 20
 TITLE = "mmsmlp: try a model"
 CSS = """
-.fields { display: flex; flex-wrap: wrap; gap: 12px; }
-.fields figure { flex: 1 1 240px; max-width: 480px; margin: 0; }
-.fields img { width: 100%; }
+.fields { display: grid; grid-template-columns: repeat(4, 1fr); gap: 12px; }
+@media (max-width: 900px) { .fields { grid-template-columns: repeat(2, 1fr); } }
+.fields figure { margin: 0; }
 .fields figcaption { margin-bottom: 8px; }
+.fields img { width: 100%; }
+.choice input { font-size: 12px; text-overflow: ellipsis; }
 """
 HINT = "Click a point of the image to see which pixels a token there depends on."
 # Settings that leave everything as it is.
@@ -121,7 +123,7 @@ def build_page(host: Host, examples: Sequence[str]) -> gr.Blocks:
 def _add_side(label: str, names: Sequence[str], visible: bool = True) -> Side:
     with gr.Column(min_width=280):
         return Side(
-            gr.Dropdown(names, value=names[0], label=label),
+            gr.Dropdown(names, value=names[0], label=label, elem_classes="choice"),
             gr.Dropdown([AS_TRAINED, *AXIAL_MODES], value=AS_TRAINED, label="axial_mode (sMLPNet)"),
             gr.Image(
                 show_label=False,  # it would hide what is drawn there
@@ -130,7 +132,7 @@ def _add_side(label: str, names: Sequence[str], visible: bool = True) -> Side:
                 buttons=["download", "fullscreen"],
             ),
             gr.Markdown(),
-            gr.Dataframe(interactive=False, visible=False, max_height=280, buttons=[]),
+            gr.Dataframe(interactive=False, visible=False, max_height=280, wrap=True, buttons=[]),
         )
 
 

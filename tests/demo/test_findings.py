@@ -32,7 +32,7 @@ def objects(scores: list[float], masks: bool = True) -> InstanceData:
 def test_objects_come_by_score_in_pixels_of_the_original() -> None:
     found = describe(prediction(2, pred_instances=objects([0.4, 0.9, 0.5, 0.2])), CLASSES, 0.3)
     assert found.line == "3 objects with a score above 0.3"
-    assert found.headers == ["class", "score", "x, y, w, h", "mask, %"]
+    assert found.headers == ["class", "score", "x, y, w, h", "area, %"]
     assert found.rows == [
         ["dog", 0.9, "1, 2, 3, 3", 10.0],
         ["class 2", 0.5, "1, 2, 3, 3", 10.0],
