@@ -56,7 +56,7 @@ def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -
         if masks is not None:
             row.append(round(100 * float(np.mean(np.asarray(masks[i]))), 1))
         rows.append(row)
-    headers = ["class", "score", "x, y, w, h", *(["area, %"] if masks is not None else [])]
+    headers = ["class", "score", "x, y, w, h", *(["area (%)"] if masks is not None else [])]
     if shown:
         line = f"{_count(len(shown), 'object')} with a score above {threshold:g}"
         if len(shown) > MAX_ROWS:
@@ -82,7 +82,7 @@ def _areas(labels: np.ndarray, classes: Sequence[str]) -> Findings:
         [_name(classes, found[i]), round(100 * float(counts[i]) / labels.size, 1)] for i in order
     ]
     line = f"{len(rows)} class{'es' if len(rows) > 1 else ''}"
-    return Findings(line, ["class", "area, %"], rows[:MAX_ROWS])
+    return Findings(line, ["class", "area (%)"], rows[:MAX_ROWS])
 
 
 def _name(classes: Sequence[str], label: int) -> str:

@@ -32,7 +32,7 @@ def objects(scores: list[float], masks: bool = True) -> InstanceData:
 def test_objects_come_by_score_in_pixels_of_the_original() -> None:
     found = describe(prediction(2, pred_instances=objects([0.4, 0.9, 0.5, 0.2])), CLASSES, 0.3)
     assert found.line == "3 objects with a score above 0.3"
-    assert found.headers == ["class", "score", "x, y, w, h", "area, %"]
+    assert found.headers == ["class", "score", "x, y, w, h", "area (%)"]
     assert found.rows == [
         ["dog", 0.9, "1, 2, 3, 3", 10.0],
         ["class 2", 0.5, "1, 2, 3, 3", 10.0],
@@ -68,7 +68,7 @@ def test_classes_of_pixels_have_a_part_of_the_image() -> None:
     labels = torch.zeros(1, 4, 10, dtype=torch.long)
     labels[:, :3] = 1
     found = describe(prediction(pred_sem_seg=PixelData(data=labels)), CLASSES, 0.3)
-    assert found == ("2 classes", ["class", "area, %"], [["dog", 75.0], ["cat", 25.0]])
+    assert found == ("2 classes", ["class", "area (%)"], [["dog", 75.0], ["cat", 25.0]])
 
 
 def test_panoptic_segments_count_by_class() -> None:

@@ -25,7 +25,7 @@ def same(one: Answer, other: Answer) -> bool:
 def test_an_answer_tells_time_and_size(host: Host, image: Path) -> None:
     answer = host.predict(Wish(str(image), "segmentor / iter_1", 64), 0.3)
     assert answer.picture.shape == (480, 640, 3)
-    assert answer.findings.headers == ["class", "area, %"]
+    assert answer.findings.headers == ["class", "area (%)"]
     assert sum(row[1] for row in answer.findings.rows) == pytest.approx(100, abs=0.2)
     seconds, _, rest = answer.about.partition(" s a pass, ")
     assert float(seconds) >= 0 and rest == "input 85x64 pixels"
