@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from mmengine.model import BaseModule
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
@@ -172,14 +173,13 @@ class PyramidBackbone(BaseModule):
         return run_without_padding(self._extract, x, self.strides, sharding_groups(self))
 
     def _training_extents(self, x: Tensor) -> Extents | None:
-        """Of the images whose padding is left out; none if there is none, as far as that is known.
-
-        On another device than the CPU it takes a wait to know.
-        """
+        """Of the images whose padding is left out; None if there is none."""
         if self.training_padding == "kept":
             return None
         extents = image_extents(x, counted=self.training_padding == "counted")
-        return None if x.is_cpu and not extents.padding.any() else extents
+        # A GPU would have to be waited for, and processes compute what they share in one way.
+        alone = not (dist.is_available() and dist.is_initialized())
+        return None if x.is_cpu and alone and not extents.padding.any() else extents
 
     def _extract(self, x: Tensor, extents: Extents | None = None) -> tuple[Tensor, ...]:
         outputs = {}

@@ -402,3 +402,33 @@ def test_diagonal_shifts_are_refused(name: str) -> None:
     MODELS.build(dict(NETWORKS[name], **directions))
     with pytest.raises(ValueError, match=r"along one axis each .*\(1, 1\)"):
         MODELS.build(dict(NETWORKS[name], **directions, training_padding="left_out"))
+
+
+def step(name: str, batch: list[Tensor], seeds: list[int]) -> tuple[list, dict, dict]:
+    """Outputs on each image, and gradients and buffers after a step; a seed gives its loss."""
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(build(name)).double().train()
+    network.training_padding = "left_out"
+    maps, loss, outputs = network(pad(batch).double()), 0, []
+    for i, (x, seed) in enumerate(zip(batch, seeds, strict=True)):
+        torch.manual_seed(seed)
+        for y, stride in zip(maps, network.strides, strict=True):
+            h, w = (-(-side // stride) for side in x.shape[1:])
+            outputs.append(y[i, :, :h, :w].detach())
+            loss = loss + (torch.randn(outputs[-1].shape) * y[i, :, :h, :w]).sum()
+    loss.backward()
+    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    return outputs, gradients, dict(network.named_buffers())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_processes_are_one_with_all_images(name: str, in_two_processes) -> None:
+    """Of two batches of other sizes, one of which has no padding."""
+    batch = images((64, 96), (64, 96), (50, 70), (96, 33))
+    halves = (batch[:2], [0, 1]), (batch[2:], [2, 3])
+    first, second = in_two_processes(lambda rank: step(name, *halves[rank]))
+    outputs, gradients, buffers = step(name, batch, [0, 1, 2, 3])
+    torch.testing.assert_close(first[0] + second[0], outputs)
+    # Losses of all processes are added up.
+    added = {key: value + second[1][key] for key, value in first[1].items()}
+    torch.testing.assert_close(added, gradients)
+    torch.testing.assert_close([first[2], second[2]], [buffers, buffers])
