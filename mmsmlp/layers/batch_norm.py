@@ -77,7 +77,7 @@ class _BatchNormOfImages(torch.autograd.Function):
         offset = bias - mean * scale
         y = torch.empty_like(tokens)
         for t, m, part in in_parts(tokens, inside, y):
-            part.copy_(torch.addcmul(offset, t, scale).mul_(m))
+            torch.addcmul(offset, t, scale, out=part).mul_(m)
         ctx.save_for_backward(x, weight, mean, var, count)
         ctx.extents, ctx.eps, ctx.group = extents, eps, group
         ctx.mark_non_differentiable(mean, var, count)
@@ -101,8 +101,8 @@ class _BatchNormOfImages(torch.autograd.Function):
         slope = scale * mean_product
         grad_x = torch.empty_like(tokens)
         for t, g, m, part in in_parts(tokens, grads, inside, grad_x):
-            own = (t - mean).mul_(slope).add_(mean_grad)
-            part.copy_((g - own).mul_(scale * weight).mul_(m))
+            own = torch.addcmul(mean_grad, t - mean, slope)
+            torch.sub(g, own, out=part).mul_(scale * weight).mul_(m)
         return _map(grad_x, x), grad_weight, grad_bias, None, None, None
 
 
