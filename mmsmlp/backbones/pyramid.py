@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from numbers import Real
 from operator import mul
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.model import BaseModule
-from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.checkpoints import matched_pretrained
-from mmsmlp.layers import PatchEmbed, checkpoint, is_recording
+from mmsmlp.layers import (
+    PatchEmbed,
+    check_whole,
+    check_wholes,
+    checkpoint,
+    is_recording,
+    is_whole,
+)
 
 from .padding import run_without_padding
 from .sharding import sharding_groups
@@ -76,7 +84,8 @@ class PyramidBackbone(BaseModule):
         strides: Stride of each output in pixels.
 
     Raises:
-        ValueError: If an argument is out of its range; the message names it.
+        TypeError: If an argument is of another type; the message names it.
+        ValueError: If an argument is out of its range, likewise.
     """
 
     def __init__(
@@ -97,13 +106,14 @@ class PyramidBackbone(BaseModule):
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg)
-        if not 0 <= drop_path_rate < 1:
+        check_whole("in_channels", in_channels)
+        if not (isinstance(drop_path_rate, Real) and 0 <= drop_path_rate < 1):
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         self.in_channels = in_channels
         self.depths = tuple(depths)
         self.out_indices = _check_out_indices(out_indices, len(depths))
         num_stages = max(self.out_indices) + 1
-        if not -1 <= frozen_stages <= num_stages:
+        if not (is_whole(frozen_stages) and -1 <= frozen_stages <= num_stages):
             raise ValueError(
                 f"frozen_stages must be in [-1, {num_stages}] (-1: none, 0: the stem, k: the stem "
                 f"and the first k of the {num_stages} stages in use), got {frozen_stages}"
@@ -141,13 +151,19 @@ class PyramidBackbone(BaseModule):
             ``s = strides[k]``; in inference the borders of images go on over their padding.
 
         Raises:
-            ValueError: If ``x`` has another number of dimensions or channels.
+            TypeError: If ``x`` is no tensor of floating-point numbers.
+            ValueError: If it has another number of dimensions or channels, or no pixel.
         """
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x must be a tensor of floating-point numbers, got {kind}")
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(
                 f"x must be (N, {self.in_channels}, H, W), as in_channels={self.in_channels} "
                 f"says, got {tuple(x.shape)}"
             )
+        if 0 in x.shape[2:]:
+            raise ValueError(f"x must have a pixel at least, got {tuple(x.shape)}")
         if self.training or x.is_meta or is_recording():
             return self._extract(x)
         return run_without_padding(self._extract, x, self.strides, sharding_groups(self))
@@ -228,12 +244,19 @@ def native_grids(
         Height and width in tokens, by stage.
 
     Raises:
-        ValueError: If ``img_size`` is below 1.
+        TypeError: If ``img_size`` is something else.
+        ValueError: If it is below 1.
     """
-    height, width = to_2tuple(img_size)
-    if height < 1 or width < 1:
-        raise ValueError(f"img_size must be at least 1 pixel, got {img_size}")
+    sides = img_size if isinstance(img_size, Sequence) else (img_size, img_size)
+    check_wholes("img_size", sides)
+    if len(sides) != 2:
+        raise ValueError(f"img_size must be one number of pixels or two, got {img_size}")
+    height, width = sides
     return [(-(-height // s), -(-width // s)) for s in accumulate(patch_sizes, mul)]
+
+
+# Settings of an architecture that are whole numbers; all others are checked by what they are for.
+WHOLE = {"embed_dims", "depth", "depths", "patch_size", "patch_sizes"}
 
 
 def resolve_arch(
@@ -250,20 +273,31 @@ def resolve_arch(
         A copy of the settings.
 
     Raises:
-        ValueError: If the name is unknown, a key is missing or unknown, or the settings by stage
-            differ in their number.
+        TypeError: If ``arch`` or one of the settings is of another type.
+        ValueError: If the name is unknown, a key is missing or unknown, a setting is out of its
+            range, or the settings by stage differ in their number.
     """
     if isinstance(arch, str):
         if arch not in variants:
             raise ValueError(f"arch must be one of {sorted(variants)} or a dict, got {arch!r}")
         return dict(variants[arch])
-    allowed = set(next(iter(variants.values())))
+    if not isinstance(arch, Mapping):
+        raise TypeError(f"arch must be one of {sorted(variants)} or a dict, got {arch!r}")
+    example = next(iter(variants.values()))
+    allowed = set(example)
     if missing := required - set(arch):
         raise ValueError(f"arch lacks {sorted(missing)}; a dict needs {sorted(required)}")
     if unknown := set(arch) - allowed:
-        raise ValueError(f"arch has unknown keys {sorted(unknown)}; allowed are {sorted(allowed)}")
-    per_stage = {key: list(value) for key, value in arch.items() if isinstance(value, Sequence)}
-    if len({len(value) for value in per_stage.values()}) > 1:
+        unknown = sorted(map(str, unknown))
+        raise ValueError(f"arch has unknown keys {unknown}; allowed are {sorted(allowed)}")
+    per_stage = {}
+    for key in filter(WHOLE.__contains__, arch):
+        if isinstance(example[key], Sequence):
+            check_wholes(key, arch[key], least=0 if key == "depths" else 1)
+            per_stage[key] = list(arch[key])
+        else:
+            check_whole(key, arch[key])
+    if len(numbers := {len(value) for value in per_stage.values()}) > 1 or 0 in numbers:
         raise ValueError(
             f"arch needs as many {' as '.join(per_stage)}, one per stage, got {per_stage}"
         )
@@ -271,7 +305,8 @@ def resolve_arch(
 
 
 def _check_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    given = (out_indices,) if is_whole(out_indices) else out_indices
+    check_wholes("out_indices", given, least=-math.inf)
     indices = tuple(i + num_stages if i < 0 else i for i in given)
     if not indices or not all(0 <= i < num_stages for i in indices):
         raise ValueError(

@@ -20,6 +20,7 @@ from mmsmlp.layers import (
     PatchEmbed,
     add,
     add_branch,
+    check_directions,
     is_lean,
     spatial_shift,
 )
@@ -130,6 +131,7 @@ class S2MLP(PyramidBackbone):
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
         )
+        check_directions("directions", directions)
         channels, depth = arch["embed_dims"], arch["depth"]
 
         def block(stage: int, drop_path: float) -> S2MLPBlock:

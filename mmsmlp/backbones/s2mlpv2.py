@@ -28,6 +28,8 @@ from mmsmlp.layers import (
     SplitAttention,
     add,
     add_branch,
+    check_directions,
+    check_wholes,
     is_lean,
     shifted_sum,
     sum_of_shifted_means,
@@ -200,8 +202,14 @@ class S2MLPv2(PyramidBackbone):
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
         )
+        if not isinstance(shifts, Sequence) or not shifts:
+            raise ValueError(f"shifts must be the directions of one map or more, got {shifts!r}")
+        for directions in shifts:
+            check_directions("shifts", directions)
         if fusion not in ("split_attention", "mean"):
             raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
+        if fusion == "split_attention":  # a quarter of the channels is its hidden layer
+            check_wholes("embed_dims", arch["embed_dims"], least=4)
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
         if out_indices is None:
             out_indices = range(len(arch["depths"]))

@@ -1,6 +1,7 @@
 """Building blocks in plain torch."""
 
 from .activation import GELU
+from .arguments import check_positive, check_whole, check_wholes, is_whole
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
 from .fusion import ConcatFusion, Sum, WeightedSum
 from .lean import add, add_branch, is_lean, is_observed
@@ -11,7 +12,7 @@ from .patch_embed import PatchEmbed
 from .recomputing import checkpoint
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
-from .shift import SS1, SS2, STAY, Direction, spatial_shift
+from .shift import SS1, SS2, STAY, Direction, check_directions, spatial_shift
 from .shifted_maps import shift_counts, shifted_sum, sum_of_shifted_means
 from .smlp import SparseMLP
 from .split_attention import Mean, SplitAttention
@@ -38,12 +39,17 @@ __all__ = [
     "add",
     "add_branch",
     "axis_linear",
+    "check_directions",
+    "check_positive",
+    "check_whole",
+    "check_wholes",
     "checkpoint",
     "conv_norm",
     "is_channels_last",
     "is_lean",
     "is_observed",
     "is_recording",
+    "is_whole",
     "linear",
     "resampling_matrix",
     "resize_axial_map",

@@ -13,6 +13,8 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from .arguments import check_whole
+
 
 class LayerNorm2d(nn.LayerNorm):
     """Layer norm over the channels of each token of a map.
@@ -22,6 +24,7 @@ class LayerNorm2d(nn.LayerNorm):
     """
 
     def __init__(self, channels: int) -> None:
+        check_whole("channels", channels)
         super().__init__(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,8 +66,9 @@ class CentredLayerNorm2d(LayerNorm2d):
             y = F.layer_norm(tokens, self.normalized_shape, self.weight, bias, self.eps)
             return y.permute(0, 3, 1, 2)
         y, mean = _LessMean.apply(super().forward(x), self.running_mean.dtype)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
+        if len(x):  # as batch norms do
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
         return y
 
 
@@ -88,6 +92,8 @@ class _LessMean(torch.autograd.Function):
 
 def _less_mean(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     tokens = x.permute(0, 2, 3, 1).flatten(0, 2)
+    if not len(tokens):  # their mean would be NaN, for other processes as well
+        tokens = tokens.new_zeros(1, tokens.shape[1])
     mean = mean_of_all(tokens.mean(dim=0, dtype=dtype))
     return x - mean.to(x.dtype)[:, None, None], mean
 
