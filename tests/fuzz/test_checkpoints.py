@@ -54,7 +54,7 @@ def altered(weights: Mapping[str, Tensor], changes: list) -> dict[Any, Any]:
         name, value = items.pop(place % len(items))
         if change in RENAMED:
             name = change(name)
-        elif change:
+        elif change and isinstance(value, Tensor):
             value = change(value)
         if change:
             items.append((name, value))
