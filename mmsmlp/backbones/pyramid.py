@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from numbers import Real
 from operator import mul
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +15,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.checkpoints import matched_pretrained
 from mmsmlp.layers import (
+    Extents,
     PatchEmbed,
     check_whole,
-    check_wholes,
     checkpoint,
+    image_norm,
     is_recording,
     is_whole,
 )
 
-from .padding import run_without_padding
+from .padding import image_extents, run_without_padding
+from .settings import resolve_out_indices
 from .sharding import sharding_groups
 
 # Makes a block from the index of its stage and its drop path rate.
@@ -34,6 +34,8 @@ BlockFactory = Callable[[int, float], nn.Module]
 PatchEmbedFactory = Callable[[int, int, int], nn.Module]
 # Makes a norm from its channels.
 NormFactory = Callable[[int], nn.Module]
+
+TRAINING_PADDING = ("kept", "counted", "left_out")
 
 
 class Stage(nn.Module):
@@ -44,11 +46,15 @@ class Stage(nn.Module):
         self.patch_embed = patch_embed
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor, with_cp: bool = False) -> Tensor:
-        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉)."""
+    def forward(self, x: Tensor, with_cp: bool = False, extents: Extents | None = None) -> Tensor:
+        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉); ``extents`` are those of the tokens."""
         x = self.patch_embed(x)
+        others = () if extents is None else (extents,)
         for block in self.blocks:
-            x = checkpoint(block, x) if with_cp and torch.is_grad_enabled() else block(x)
+            if with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, *others)
+            else:
+                x = block(x, *others)
         return x
 
 
@@ -76,6 +82,10 @@ class PyramidBackbone(BaseModule):
             (the patch embedding of the first stage), k the stem and the first k stages.
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
+        training_padding: What padding is in training: ``'kept'``, a part of the image;
+            ``'left_out'``, an image has the features that it has alone, as in inference, and the
+            statistics of norms are those of images; or ``'counted'``, the same but for these
+            statistics, which count padding.
         init_cfg: Initialisation, as mmengine has it; pretrained weights are loaded by
             :class:`~mmsmlp.checkpoints.Pretrained`.
 
@@ -103,15 +113,20 @@ class PyramidBackbone(BaseModule):
         frozen_stages: int,
         norm_eval: bool = False,
         with_cp: bool,
+        training_padding: str = "kept",
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg)
         check_whole("in_channels", in_channels)
+        if training_padding not in TRAINING_PADDING:
+            raise ValueError(
+                f"training_padding must be one of {TRAINING_PADDING}, got {training_padding!r}"
+            )
         if not (isinstance(drop_path_rate, Real) and 0 <= drop_path_rate < 1):
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         self.in_channels = in_channels
         self.depths = tuple(depths)
-        self.out_indices = _check_out_indices(out_indices, len(depths))
+        self.out_indices = resolve_out_indices(out_indices, len(depths))
         num_stages = max(self.out_indices) + 1
         if not (is_whole(frozen_stages) and -1 <= frozen_stages <= num_stages):
             raise ValueError(
@@ -121,6 +136,8 @@ class PyramidBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
+        self.training_padding = training_padding
+        self.patch_sizes = tuple(patch_sizes)
 
         drop_rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
         self.stages = nn.ModuleList()
@@ -164,18 +181,38 @@ class PyramidBackbone(BaseModule):
             )
         if 0 in x.shape[2:]:
             raise ValueError(f"x must have a pixel at least, got {tuple(x.shape)}")
-        if self.training or x.is_meta or is_recording():
+        if x.is_meta or is_recording():
             return self._extract(x)
+        if self.training:
+            return self._extract(x, self._training_extents(x))
         return run_without_padding(self._extract, x, self.strides, sharding_groups(self))
 
-    def _extract(self, x: Tensor) -> tuple[Tensor, ...]:
+    def _training_extents(self, x: Tensor) -> Extents | None:
+        """Of the images whose padding is left out; none if there is none, as far as that is known.
+
+        On another device than the CPU it takes a wait to know.
+        """
+        if self.training_padding == "kept":
+            return None
+        extents = image_extents(x, counted=self.training_padding == "counted")
+        return None if x.is_cpu and not extents.padding.any() else extents
+
+    def _extract(self, x: Tensor, extents: Extents | None = None) -> tuple[Tensor, ...]:
         outputs = {}
         for i, stage in enumerate(self.stages):
-            x = stage(x, self.with_cp)
+            if extents is not None:
+                if i and self.patch_sizes[i] > 1:
+                    # As the image itself is, so that the last patches are completed by zeros.
+                    x = extents.without_padding(x)
+                extents = extents.merged(self.patch_sizes[i])
+            x = stage(x, self.with_cp, extents)
             if i in self.out_indices:
+                y = image_norm(getattr(self, f"norm{i}"), x, extents)
+                if extents is not None:
+                    y = extents.extended(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
                 # RoIAlign of mmcv takes any memory for contiguous, and computes nonsense from a map
                 # with channels last.
-                outputs[i] = getattr(self, f"norm{i}")(x).contiguous()
+                outputs[i] = y.contiguous()
         return tuple(outputs[i] for i in self.out_indices)
 
     def init_weights(self) -> None:
@@ -229,90 +266,3 @@ class PyramidBackbone(BaseModule):
         if part == "patch_embed":
             return (first if stage else 0), num_layers
         return first + int(parts[3]), num_layers
-
-
-def native_grids(
-    img_size: int | tuple[int, int], patch_sizes: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Size of every stage's map for an image of the native size.
-
-    Args:
-        img_size: Height and width in pixels, or one for both.
-        patch_sizes: Side of the patches that each stage embeds or merges.
-
-    Returns:
-        Height and width in tokens, by stage.
-
-    Raises:
-        TypeError: If ``img_size`` is something else.
-        ValueError: If it is below 1.
-    """
-    sides = img_size if isinstance(img_size, Sequence) else (img_size, img_size)
-    check_wholes("img_size", sides)
-    if len(sides) != 2:
-        raise ValueError(f"img_size must be one number of pixels or two, got {img_size}")
-    height, width = sides
-    return [(-(-height // s), -(-width // s)) for s in accumulate(patch_sizes, mul)]
-
-
-# Settings of an architecture that are whole numbers; all others are checked by what they are for.
-WHOLE = {"embed_dims", "depth", "depths", "patch_size", "patch_sizes"}
-
-
-def resolve_arch(
-    arch: str | Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], required: set[str]
-) -> dict[str, Any]:
-    """Settings of an architecture, by name or given as a dict.
-
-    Args:
-        arch: Name of a variant, or a dict of its settings.
-        variants: Settings by name.
-        required: Keys that a dict must hold; whatever else a variant holds is optional.
-
-    Returns:
-        A copy of the settings.
-
-    Raises:
-        TypeError: If ``arch`` or one of the settings is of another type.
-        ValueError: If the name is unknown, a key is missing or unknown, a setting is out of its
-            range, or the settings by stage differ in their number.
-    """
-    if isinstance(arch, str):
-        if arch not in variants:
-            raise ValueError(f"arch must be one of {sorted(variants)} or a dict, got {arch!r}")
-        return dict(variants[arch])
-    if not isinstance(arch, Mapping):
-        raise TypeError(f"arch must be one of {sorted(variants)} or a dict, got {arch!r}")
-    example = next(iter(variants.values()))
-    allowed = set(example)
-    if missing := required - set(arch):
-        raise ValueError(f"arch lacks {sorted(missing)}; a dict needs {sorted(required)}")
-    if unknown := set(arch) - allowed:
-        unknown = sorted(map(str, unknown))
-        raise ValueError(f"arch has unknown keys {unknown}; allowed are {sorted(allowed)}")
-    per_stage = {}
-    for key in filter(WHOLE.__contains__, arch):
-        if isinstance(example[key], Sequence):
-            check_wholes(key, arch[key], least=0 if key == "depths" else 1)
-            per_stage[key] = list(arch[key])
-        else:
-            check_whole(key, arch[key])
-    if len(numbers := {len(value) for value in per_stage.values()}) > 1 or 0 in numbers:
-        raise ValueError(
-            f"arch needs as many {' as '.join(per_stage)}, one per stage, got {per_stage}"
-        )
-    return dict(arch)
-
-
-def _check_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    given = (out_indices,) if is_whole(out_indices) else out_indices
-    check_wholes("out_indices", given, least=-math.inf)
-    indices = tuple(i + num_stages if i < 0 else i for i in given)
-    if not indices or not all(0 <= i < num_stages for i in indices):
-        raise ValueError(
-            f"out_indices must be one or more of 0 to {num_stages - 1} (or negative, counting "
-            f"from the end), got {out_indices}"
-        )
-    if len(set(indices)) < len(indices):
-        raise ValueError(f"out_indices must name each stage once, got {out_indices}")
-    return indices

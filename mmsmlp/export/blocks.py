@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -148,16 +149,27 @@ class StageForm(nn.Module):
         return x
 
 
+def multiple(side: int, divisor: int) -> int:
+    """The least multiple that is not below a side."""
+    # Of negative numbers, ONNX divides towards zero.
+    return (side + divisor - 1) // divisor * divisor
+
+
 class PyramidForm(nn.Module):
-    """A backbone, without the care for padding that it has in eager inference.
+    """A backbone that looks at no values: its images are alone, and not padded.
 
     Args:
         network: The backbone, in evaluation mode.
+        divisor: What is behind the backbone gets maps as of images that are padded to multiples of
+            it: as in :func:`~mmsmlp.backbones.padding.run_without_padding`, they go on with their
+            last row and column.
     """
 
-    def __init__(self, network: PyramidBackbone) -> None:
+    def __init__(self, network: PyramidBackbone, divisor: int = 1) -> None:
         super().__init__()
         self.out_indices = network.out_indices
+        self.strides = dict(zip(network.out_indices, network.strides, strict=True))
+        self.divisor = divisor
         self.stages = nn.ModuleList(map(StageForm, network.stages))
         self.norms = nn.ModuleDict(
             {str(i): token_norm(getattr(network, f"norm{i}")) for i in network.out_indices}
@@ -166,8 +178,19 @@ class PyramidForm(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """As :meth:`~mmsmlp.backbones.pyramid.PyramidBackbone.forward`."""
         outputs = {}
+        padded = [multiple(side, self.divisor) for side in x.shape[2:]]
         for i, stage in enumerate(self.stages):
             x = stage(x, is_map=i == 0)
             if i in self.out_indices:
-                outputs[i] = map_of(self.norms[str(i)](x)).contiguous()
+                y = self.norms[str(i)](x)
+                if self.divisor > 1:
+                    for axis, side in enumerate(padded, 1):
+                        y = extend(y, axis, multiple(side, self.strides[i]) // self.strides[i])
+                outputs[i] = map_of(y).contiguous()
         return tuple(outputs[i] for i in self.out_indices)
+
+
+def extend(x: Tensor, axis: int, length: int) -> Tensor:
+    """Let an axis of tokens (N, H, W, C) go on with the last of them."""
+    index = torch.arange(length, device=x.device).clamp(max=x.shape[axis] - 1)
+    return x.index_select(axis, index)

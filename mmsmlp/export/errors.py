@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
-from mmsmlp.launch import UsageError
+from mmsmlp import launch
 
 
-class ExportError(UsageError):
+class ExportError(launch.UsageError):
     """A model that cannot be exported, or a file that is no export; one line says why."""
 
 
@@ -18,7 +17,4 @@ def library(name: str) -> ModuleType:
     Raises:
         ExportError: If it is not installed.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ExportError(f"{name} is missing ({error}): pip install mmsmlp[deploy]") from error
+    return launch.library(name, "deploy", ExportError)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 from mmengine.runner import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
 
@@ -54,9 +55,18 @@ def load_model(cfg: Config, checkpoint: str) -> Loaded:
     except CheckpointError as error:
         raise CheckpointError(f"cannot load {checkpoint!r}: {error}") from error
     load_state_dict(model, content.get("state_dict", content), logger="silent")
-    own = cfg.get("test_dataloader", {}).get("dataset", {}).get("metainfo") or {}
-    meta = (content.get("meta") or {}).get("dataset_meta") or own
+    meta = (content.get("meta") or {}).get("dataset_meta") or _meta_of_test_set(cfg)
     return Loaded(model, dict(meta), summary)
+
+
+def _meta_of_test_set(cfg: Config) -> dict[str, Any]:
+    """What a data set says of itself, or else its class."""
+    dataset = cfg.get("test_dataloader", {}).get("dataset", {})
+    if meta := dataset.get("metainfo"):
+        return meta
+    kind = dataset.get("type")
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return getattr(kind, "METAINFO", {})
 
 
 def export(

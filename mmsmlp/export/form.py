@@ -43,28 +43,29 @@ def pooling_matrix(source: int, target: int, like: Tensor) -> Tensor:
     return inside.to(like.dtype) / (beyond - first).to(like.dtype)
 
 
-def export_form(model: nn.Module) -> nn.Module:
+def export_form(model: nn.Module, divisor: int = 1) -> nn.Module:
     """The same function in a form that exporters take and runtimes are fast with.
 
     Batch norms become part of the convolutions before them, in necks and heads as well.
 
     Args:
         model: A backbone, or a model with one; it is left as it is.
+        divisor: See :class:`~mmsmlp.export.blocks.PyramidForm`.
 
     Returns:
         A copy in evaluation mode that shares no weight with the model.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    return fuse_conv_bn(_replace(model))
+    return fuse_conv_bn(_replace(model, divisor))
 
 
-def _replace(module: nn.Module) -> nn.Module:
+def _replace(module: nn.Module, divisor: int) -> nn.Module:
     if isinstance(module, PyramidBackbone):
-        return PyramidForm(module)
+        return PyramidForm(module, divisor)
     if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1)):
         size = module.output_size
         size = size if isinstance(size, tuple) else (size, size)
         return module if None in size else AdaptivePoolForm(size)
     for name, child in module.named_children():
-        setattr(module, name, _replace(child))
+        setattr(module, name, _replace(child, divisor))
     return module

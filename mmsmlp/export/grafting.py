@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .errors import ExportError
-from .parts import Part, TwoStageDetector, kind_of
+from .parts import Part, Segmentor, TwoStageDetector, kind_of
 from .runtimes import DEFAULTS, Exported
 
 
@@ -52,9 +52,12 @@ def graft(model: nn.Module, exported: Exported) -> None:
         ExportError: If the file is of another kind of model.
     """
     held = exported.metadata["kind"]
-    if hasattr(model.data_preprocessor, "pad_size_divisor"):
-        # In a graph, padding is a part of the image; and every size is fine.
-        model.data_preprocessor.pad_size_divisor = 1
+    preprocessor = model.data_preprocessor
+    # The file pads for itself; what is padded before is a part of the image to it.
+    if hasattr(preprocessor, "pad_size_divisor"):
+        preprocessor.pad_size_divisor = 1
+    if hasattr(preprocessor, "test_cfg"):
+        preprocessor.test_cfg = None
     if held == Part.kind:
         model.backbone.forward = lambda image: tuple(exported(image)["features"])
         return
@@ -71,6 +74,9 @@ def graft(model: nn.Module, exported: Exported) -> None:
 
         model.extract_feat = features_of
         model.rpn_head.forward = lambda features: tuple(said)
+        return
+    if kind is Segmentor:
+        model.encode_decode = lambda image, metas: exported(image)["logits"]
         return
     (name,) = kind.names
     head = getattr(model, kind.head)

@@ -25,7 +25,9 @@ def metadata_of(
         cfg: The config.
         precision: In which to compute.
     """
-    converts = any(getattr(preprocessor, name, False) for name in ("_channel_conversion", "to_rgb"))
+    # In the order of mmdet, of mmseg's own release, and of mmpretrain.
+    flags = ("_channel_conversion", "channel_conversion", "to_rgb")
+    converts = any(getattr(preprocessor, name, False) for name in flags)
     # In pipelines of OpenMMLab, images are BGR.
     order = "rgb" if converts else "bgr"
     mean, std = (_channels(getattr(preprocessor, name, None)) for name in ("mean", "std"))
@@ -40,9 +42,27 @@ def metadata_of(
         std=std or [1.0, 1.0, 1.0],
         channel_order=order,
         precision=precision,
+        pipeline=_plain(test_pipeline(cfg)),
         config=cfg.pretty_text,
     )
 
 
 def _channels(values: Any) -> list[float]:
     return [] if values is None else [float(value) for value in values.flatten()]
+
+
+def test_pipeline(cfg: Config) -> list[dict[str, Any]]:
+    """The steps that make an image of the test set ready; none if the config has no test set."""
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    while "pipeline" not in dataset and "dataset" in dataset:
+        dataset = dataset["dataset"]
+    return list(dataset.get("pipeline") or [])
+
+
+def _plain(value: Any) -> Any:
+    """A part of a config as JSON holds it, with types by their names."""
+    if isinstance(value, dict):
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(child) for child in value]
+    return value.__name__ if isinstance(value, type) else value

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmsmlp.backbones.pyramid import PyramidBackbone
 
+from .blocks import PyramidForm, multiple
 from .errors import ExportError
 from .form import export_form
 
@@ -22,6 +23,8 @@ class Part(nn.Module):
 
     Args:
         model: The model, in the form of export or not.
+        divisor: The sides of images become multiples of it, by zeros at the bottom and right.
+        pads: Whether that is done here. The form of a backbone makes what would be of it.
 
     Attributes:
         kind: What the kind is called.
@@ -33,9 +36,11 @@ class Part(nn.Module):
     names: Sequence[str] = ("features",)
     head = "backbone"
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, divisor: int = 1, pads: bool = True) -> None:
         super().__init__()
         self.model = model
+        self.divisor = divisor
+        self.pads = pads
 
     def results(self, image: Tensor) -> tuple[Any, ...]:
         """As many as there are names."""
@@ -44,6 +49,9 @@ class Part(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """(N, 3, H, W) -> the tensors of all results."""
         image = image.to(next(self.model.parameters()).dtype)
+        if self.pads and self.divisor > 1:
+            height, width = (multiple(side, self.divisor) for side in image.shape[2:])
+            image = F.pad(image, (0, width - image.shape[3], 0, height - image.shape[2]))
         return [y.float() for y in flatten(self.results(image))[0]]
 
 
@@ -59,13 +67,17 @@ class Classifier(Part):
 class Segmentor(Part):
     """Of mmseg, whole; logits have the size of the image."""
 
-    kind, names, head = "segmentor", ("logits",), "decode_head"
+    kind, names = "segmentor", ("logits",)
 
     def results(self, image: Tensor) -> tuple[Any, ...]:
-        decode = self.model.decode_head
-        logits = decode(self.model.extract_feat(image))
-        align = decode.align_corners
-        return (F.interpolate(logits, image.shape[2:], mode="bilinear", align_corners=align),)
+        size = tuple(multiple(side, self.divisor) for side in image.shape[2:])
+        return (self.model.encode_decode(image, [dict(img_shape=size)]),)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        logits = super().forward(image)
+        if self.divisor == 1:
+            return logits
+        return [y[:, :, : image.shape[2], : image.shape[3]] for y in logits]
 
 
 class OneStageDetector(Part):
@@ -95,8 +107,7 @@ def kind_of(model: nn.Module) -> type[Part]:
     """
     if isinstance(model, PyramidBackbone):
         return Part
-    head = getattr(model, "decode_head", None)
-    if head is not None and hasattr(head, "align_corners") and hasattr(head, "conv_seg"):
+    if hasattr(model, "encode_decode"):
         return Segmentor
     if getattr(model, "with_rpn", False) and getattr(model, "with_roi_head", False):
         return TwoStageDetector
@@ -122,10 +133,19 @@ def parts_of(model: nn.Module, backbone_only: bool = False) -> tuple[Part, Part]
         ExportError: If there is no such part.
     """
     if backbone_only:
-        kind, model = Part, getattr(model, "backbone", model)
+        kind, model, divisor = Part, getattr(model, "backbone", model), 1
     else:
-        kind = kind_of(model)
-    return kind(model.eval()), kind(export_form(model))
+        kind, divisor = kind_of(model), divisor_of(model)
+    form = export_form(model, divisor)
+    pads = not any(isinstance(module, PyramidForm) for module in form.modules())
+    return kind(model.eval(), divisor), kind(form, divisor, pads)
+
+
+def divisor_of(model: nn.Module) -> int:
+    """What the sides of images become multiples of before a model gets them in a test."""
+    preprocessor = getattr(model, "data_preprocessor", None)
+    options = getattr(preprocessor, "test_cfg", None) or {}
+    return options.get("size_divisor") or getattr(preprocessor, "pad_size_divisor", 1)
 
 
 def flatten(nest: Any) -> tuple[list[Tensor], Nest]:

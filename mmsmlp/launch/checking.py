@@ -92,8 +92,13 @@ def check_checkpoint(path: str) -> None:
         raise UsageError(f"checkpoint {path!r} does not exist")
 
 
-def check_work_dir(path: str) -> None:
-    """Make sure that a run can write into its work directory; it is made if need be.
+def check_folder(path: str, what: str, option: str) -> None:
+    """Make sure that a folder can be written into; it is made if need be.
+
+    Args:
+        path: Of the folder.
+        what: What it is called.
+        option: Which names it.
 
     Raises:
         UsageError: If it cannot.
@@ -104,6 +109,5 @@ def check_work_dir(path: str) -> None:
             pass
     except OSError as error:
         raise UsageError(
-            f"cannot write into the work directory {path!r}: {error.strerror}; name another one "
-            "by --work-dir"
+            f"cannot write into {what} {path!r}: {error.strerror}; name another one by {option}"
         ) from error

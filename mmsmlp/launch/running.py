@@ -19,7 +19,7 @@ from rich.table import Table
 from mmsmlp.checkpoints import CheckpointError
 from mmsmlp.errors import RunError
 
-from .checking import check_work_dir, empty_data_set
+from .checking import check_folder, empty_data_set
 from .errors import UsageError
 from .processes import is_lost_process, join_without_gpu
 
@@ -38,7 +38,7 @@ def build_runner(cfg: Config) -> Runner:
         join_without_gpu(cfg)
     except ValueError as error:
         raise UsageError(f"--launcher: {error}") from error
-    check_work_dir(cfg.work_dir)
+    check_folder(cfg.work_dir, "the work directory", "--work-dir")
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 

@@ -79,3 +79,16 @@ def test_adaptive_pooling_equals_that_of_torch(size: tuple[int, int]) -> None:
     for height, width in ((7, 11), (6, 6), (1, 13), (2, 3)):
         x = torch.randn(2, 3, height, width)
         torch.testing.assert_close(AdaptivePoolForm(size)(x), nn.AdaptiveAvgPool2d(size)(x))
+
+
+@pytest.mark.parametrize("name", ["smlpnet_resample", "s2mlpv2", "s2mlp"])
+@torch.no_grad()
+def test_maps_go_on_as_over_padding(name: str) -> None:
+    network = random_network(NETWORKS[name])
+    form = export_form(network, divisor=48)
+    for height, width in [(96, 144), (97, 61), (30, 50)]:
+        x = torch.randn(2, 3, height, width)
+        padded = nn.functional.pad(x, (0, -width % 48, 0, -height % 48))
+        for expected, y in zip(network(padded), form(x), strict=True):
+            scale = expected.abs().max()
+            torch.testing.assert_close(y / scale, expected / scale, atol=1e-5, rtol=0)

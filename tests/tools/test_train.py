@@ -167,10 +167,9 @@ def test_a_run_leaves_log_checkpoint_curve_and_sheet(
     image = min(Path("data/mini", folder).iterdir())
     tool("infer")(work_dir / config.name, checkpoint, image, "--out-dir", tmp_path / "out")
     assert f"predictions: {tmp_path / 'out'}" in capsys.readouterr().out
-    vis = tmp_path / "out" / ("" if task == "classification" else "vis")
-    (drawn,) = (path for path in vis.iterdir() if path.is_file())
+    (drawn,) = (tmp_path / "out" / "vis").iterdir()
     assert matplotlib.image.imread(drawn).std() > 0.05
-    with pytest.raises(UsageError, match=r"there is no image 'nowhere\.jpg'"):
+    with pytest.raises(UsageError, match=r"there is no image, video or folder 'nowhere\.jpg'"):
         tool("infer")(work_dir / config.name, checkpoint, "nowhere.jpg")
 
 
