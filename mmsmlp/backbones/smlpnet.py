@@ -10,7 +10,6 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
-import torch
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from mmengine.logging import print_log
@@ -94,8 +93,9 @@ class SMLPBlock(nn.Module):
 
     def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
-        # As layer norm and channel MLP want it; all else is as fast with it or faster.
-        x = x.contiguous(memory_format=torch.channels_last)
+        # As layer norm and channel MLP want it; all else is as fast with it or faster. (There is
+        # no memory format in `torch.vmap`.)
+        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         lean = is_lean(self)
         x = add(x, self.drop_path(self.token_mixing(x, lean, extents)), lean)
         tokens = x.permute(0, 2, 3, 1)

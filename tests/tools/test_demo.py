@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import demo
 import pytest
 from mmengine.config import Config
 
+import demo
 from mmsmlp.demo import Choice
 from mmsmlp.launch import UsageError
 
