@@ -80,8 +80,10 @@ def maps(draw: st.DrawFn, channels: int, most: int = 400) -> Tensor:
     size = draw(st.integers(0, 3 if height * width < 40_000 else 1)), channels, height, width
     torch.manual_seed(draw(st.integers(0, 1000)))
     x = draw(st.sampled_from(LAYOUTS))(*size) * draw(st.sampled_from((1.0, 0.0, 1e-3, 255.0)))
-    if size[0] and draw(st.booleans()):
-        x[0, :, draw(st.integers(0, size[2])) :] = 0
+    for image in x:
+        if draw(st.booleans()):
+            image[:, draw(st.integers(0, height)) :] = 0
+            image[:, :, draw(st.integers(0, width)) :] = 0
     return x
 
 
