@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from .arguments import check_whole
 from .batch_norm import batch_norm_of_images
 from .extents import Extents
+from .precision import without_autocast
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -108,7 +109,8 @@ def _mean_of_tokens(x: Tensor, dtype: torch.dtype, extents: Extents | None) -> T
         if not len(tokens):  # their mean would be NaN, for other processes as well
             tokens = tokens.new_zeros(1, tokens.shape[1])
         return mean_of_all(tokens.mean(dim=0, dtype=dtype))
-    total = extents.inside(dtype).flatten() @ tokens.to(dtype)
+    with without_autocast(x):  # which would round it
+        total = extents.inside(dtype).flatten() @ tokens.to(dtype)
     return mean_of_all(total) / mean_of_all(extents.num_tokens.sum())
 
 
