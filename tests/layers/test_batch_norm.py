@@ -95,7 +95,7 @@ def test_half_precision_keeps_its_type(x: Tensor, extents: Extents) -> None:
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d, CentredLayerNorm2d])
 def test_autocast_rounds_no_statistics(norm: type[nn.Module], half: torch.dtype) -> None:
-    """Sums over the tokens of large maps are beyond what float16 holds, and bfloat16 rounds them."""
+    """Sums over large maps are beyond what float16 holds, and bfloat16 rounds them."""
     torch.manual_seed(0)
     x = torch.randn(2, 3, 300, 300) + 20 * torch.rand(3, 1, 1)
     extents = Extents(torch.tensor([300, 200]), torch.tensor([290, 300]), (300, 300))
