@@ -9,6 +9,7 @@ only those of importing this very module. Keep it free of anything that can fail
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -18,6 +19,12 @@ HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmsmlp", locations=["mmsm
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     "optimizer wrapper constructor",
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope="mmsmlp",
+    locations=["mmsmlp.optim"],
+)
+OPTIM_WRAPPERS = Registry(
+    "optimizer wrapper",
+    parent=MMENGINE_OPTIM_WRAPPERS,
     scope="mmsmlp",
     locations=["mmsmlp.optim"],
 )

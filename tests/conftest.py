@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
 from PIL import Image
@@ -21,6 +22,11 @@ SPACH_GOLDEN = Path(__file__).parent / "data" / "spach_smlpnet_mini.npz"
 SPACH_NETWORK = dict(
     arch=dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3), img_size=64
 )
+# The same cases each time; `make fuzz` has others, and far more of them.
+settings.register_profile("tests", derandomize=True, deadline=None)
+settings.register_profile("fuzz", max_examples=1700, deadline=None)
+settings.load_profile("tests")
+
 TINY_MINI = dict(scenes=(8, 5), portraits=(8, 3))
 # A data set of one's own: ten images, and annotations in COCO's format.
 OWN_SIZE = (64, 48)

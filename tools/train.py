@@ -1,12 +1,11 @@
 """Train any detector, segmentor or classifier that a config describes."""
 
-from mmengine.device import get_device
-
 from mmsmlp.launch import (
     UsageError,
     base_parser,
     build_runner,
     check_data,
+    fit_precision,
     load_config,
     report,
     resume_from,
@@ -16,7 +15,11 @@ from mmsmlp.launch import (
 
 def main() -> None:
     parser = base_parser(__doc__, needs="some")
-    parser.add_argument("--amp", action="store_true", help="train in mixed precision (on a GPU)")
+    parser.add_argument(
+        "--amp",
+        action="store_true",
+        help="train in mixed precision: float16 on a GPU, bfloat16 on a CPU",
+    )
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -31,11 +34,7 @@ def main() -> None:
     args = parser.parse_args()
     cfg = load_config(args)
 
-    if args.amp:
-        if get_device() == "cpu":
-            raise UsageError("--amp needs an accelerator, and torch sees none; leave it out")
-        cfg.optim_wrapper.type = "AmpOptimWrapper"
-        cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
+    fit_precision(cfg, args.amp)
     if args.auto_scale_lr:
         if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
             raise UsageError("--auto-scale-lr needs auto_scale_lr.base_batch_size in the config")

@@ -11,7 +11,7 @@ _base_ = [
 
 model = dict(
     type="ImageClassifier",
-    neck=dict(type="GlobalAveragePooling"),
+    neck=dict(type="mmsmlp.GlobalAveragePooling"),
     head=dict(
         type="LinearClsHead",
         num_classes=1000,

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
+from numbers import Real
 from operator import mul
-from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from mmengine.model import BaseModule
-from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.checkpoints import matched_pretrained
-from mmsmlp.layers import Extents, PatchEmbed, checkpoint, image_norm, is_recording
+from mmsmlp.layers import (
+    Extents,
+    PatchEmbed,
+    check_whole,
+    checkpoint,
+    image_norm,
+    is_recording,
+    is_whole,
+)
 
 from .padding import image_extents, run_without_padding
+from .settings import resolve_out_indices
 from .sharding import sharding_groups
 
 # Makes a block from the index of its stage and its drop path rate.
@@ -87,7 +95,8 @@ class PyramidBackbone(BaseModule):
         strides: Stride of each output in pixels.
 
     Raises:
-        ValueError: If an argument is out of its range; the message names it.
+        TypeError: If an argument is of another type; the message names it.
+        ValueError: If an argument is out of its range, likewise.
     """
 
     def __init__(
@@ -109,17 +118,18 @@ class PyramidBackbone(BaseModule):
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg)
+        check_whole("in_channels", in_channels)
         if training_padding not in TRAINING_PADDING:
             raise ValueError(
                 f"training_padding must be one of {TRAINING_PADDING}, got {training_padding!r}"
             )
-        if not 0 <= drop_path_rate < 1:
+        if not (isinstance(drop_path_rate, Real) and 0 <= drop_path_rate < 1):
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         self.in_channels = in_channels
         self.depths = tuple(depths)
-        self.out_indices = _check_out_indices(out_indices, len(depths))
+        self.out_indices = resolve_out_indices(out_indices, len(depths))
         num_stages = max(self.out_indices) + 1
-        if not -1 <= frozen_stages <= num_stages:
+        if not (is_whole(frozen_stages) and -1 <= frozen_stages <= num_stages):
             raise ValueError(
                 f"frozen_stages must be in [-1, {num_stages}] (-1: none, 0: the stem, k: the stem "
                 f"and the first k of the {num_stages} stages in use), got {frozen_stages}"
@@ -159,13 +169,19 @@ class PyramidBackbone(BaseModule):
             ``s = strides[k]``; in inference the borders of images go on over their padding.
 
         Raises:
-            ValueError: If ``x`` has another number of dimensions or channels.
+            TypeError: If ``x`` is no tensor of floating-point numbers.
+            ValueError: If it has another number of dimensions or channels, or no pixel.
         """
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x must be a tensor of floating-point numbers, got {kind}")
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(
                 f"x must be (N, {self.in_channels}, H, W), as in_channels={self.in_channels} "
                 f"says, got {tuple(x.shape)}"
             )
+        if 0 in x.shape[2:]:
+            raise ValueError(f"x must have a pixel at least, got {tuple(x.shape)}")
         if x.is_meta or is_recording():
             return self._extract(x)
         if self.training:
@@ -250,71 +266,3 @@ class PyramidBackbone(BaseModule):
         if part == "patch_embed":
             return (first if stage else 0), num_layers
         return first + int(parts[3]), num_layers
-
-
-def native_grids(
-    img_size: int | tuple[int, int], patch_sizes: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Size of every stage's map for an image of the native size.
-
-    Args:
-        img_size: Height and width in pixels, or one for both.
-        patch_sizes: Side of the patches that each stage embeds or merges.
-
-    Returns:
-        Height and width in tokens, by stage.
-
-    Raises:
-        ValueError: If ``img_size`` is below 1.
-    """
-    height, width = to_2tuple(img_size)
-    if height < 1 or width < 1:
-        raise ValueError(f"img_size must be at least 1 pixel, got {img_size}")
-    return [(-(-height // s), -(-width // s)) for s in accumulate(patch_sizes, mul)]
-
-
-def resolve_arch(
-    arch: str | Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], required: set[str]
-) -> dict[str, Any]:
-    """Settings of an architecture, by name or given as a dict.
-
-    Args:
-        arch: Name of a variant, or a dict of its settings.
-        variants: Settings by name.
-        required: Keys that a dict must hold; whatever else a variant holds is optional.
-
-    Returns:
-        A copy of the settings.
-
-    Raises:
-        ValueError: If the name is unknown, a key is missing or unknown, or the settings by stage
-            differ in their number.
-    """
-    if isinstance(arch, str):
-        if arch not in variants:
-            raise ValueError(f"arch must be one of {sorted(variants)} or a dict, got {arch!r}")
-        return dict(variants[arch])
-    allowed = set(next(iter(variants.values())))
-    if missing := required - set(arch):
-        raise ValueError(f"arch lacks {sorted(missing)}; a dict needs {sorted(required)}")
-    if unknown := set(arch) - allowed:
-        raise ValueError(f"arch has unknown keys {sorted(unknown)}; allowed are {sorted(allowed)}")
-    per_stage = {key: list(value) for key, value in arch.items() if isinstance(value, Sequence)}
-    if len({len(value) for value in per_stage.values()}) > 1:
-        raise ValueError(
-            f"arch needs as many {' as '.join(per_stage)}, one per stage, got {per_stage}"
-        )
-    return dict(arch)
-
-
-def _check_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
-    indices = tuple(i + num_stages if i < 0 else i for i in given)
-    if not indices or not all(0 <= i < num_stages for i in indices):
-        raise ValueError(
-            f"out_indices must be one or more of 0 to {num_stages - 1} (or negative, counting "
-            f"from the end), got {out_indices}"
-        )
-    if len(set(indices)) < len(indices):
-        raise ValueError(f"out_indices must name each stage once, got {out_indices}")
-    return indices

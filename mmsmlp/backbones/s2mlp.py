@@ -21,13 +21,15 @@ from mmsmlp.layers import (
     PatchEmbed,
     add,
     add_branch,
+    check_directions,
     check_straight,
     is_lean,
     spatial_shift,
 )
 from mmsmlp.registry import MODELS
 
-from .pyramid import PyramidBackbone, resolve_arch
+from .pyramid import PyramidBackbone
+from .settings import resolve_arch
 
 
 class ShiftMLP(ChannelMLP):
@@ -138,6 +140,7 @@ class S2MLP(PyramidBackbone):
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
         )
+        check_directions("directions", directions)
         if training_padding != "kept":
             check_straight(directions)
         channels, depth = arch["embed_dims"], arch["depth"]

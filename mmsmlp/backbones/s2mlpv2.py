@@ -29,14 +29,17 @@ from mmsmlp.layers import (
     SplitAttention,
     add,
     add_branch,
+    check_directions,
     check_straight,
+    check_wholes,
     is_lean,
     shifted_sum,
     sum_of_shifted_means,
 )
 from mmsmlp.registry import MODELS
 
-from .pyramid import PyramidBackbone, native_grids, resolve_arch
+from .pyramid import PyramidBackbone
+from .settings import native_grids, resolve_arch
 
 
 class S2Component(nn.Module):
@@ -209,8 +212,14 @@ class S2MLPv2(PyramidBackbone):
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
         )
+        if not isinstance(shifts, Sequence) or not shifts:
+            raise ValueError(f"shifts must be the directions of one map or more, got {shifts!r}")
+        for directions in shifts:
+            check_directions("shifts", directions)
         if fusion not in ("split_attention", "mean"):
             raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
+        if fusion == "split_attention":  # a quarter of the channels is its hidden layer
+            check_wholes("embed_dims", arch["embed_dims"], least=4)
         if training_padding != "kept":
             check_straight(direction for shift in shifts for direction in shift)
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]

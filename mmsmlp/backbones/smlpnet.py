@@ -10,7 +10,6 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
-import torch
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from mmengine.logging import print_log
@@ -25,13 +24,15 @@ from mmsmlp.layers import (
     SparseMLP,
     add,
     add_branch,
+    check_wholes,
     conv_norm,
     image_norm,
     is_lean,
 )
 from mmsmlp.registry import MODELS
 
-from .pyramid import PyramidBackbone, native_grids, resolve_arch
+from .pyramid import PyramidBackbone
+from .settings import native_grids, resolve_arch
 
 
 class SMLPBlock(nn.Module):
@@ -61,10 +62,10 @@ class SMLPBlock(nn.Module):
         super().__init__()
         self.dwconv = self.smlp = None
         if dwconv:
-            self.norm1 = build_norm_layer(norm_cfg, channels)[1]
+            self.norm1 = _norm(norm_cfg, channels)
             self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         if smlp_cfg is not None:
-            self.norm2 = build_norm_layer(norm_cfg, channels)[1]
+            self.norm2 = _norm(norm_cfg, channels)
             self.smlp = SparseMLP(channels, grid, **smlp_cfg)
         self.norm3 = nn.LayerNorm(channels)
         self.mlp = ChannelMLP(channels, mlp_ratio)
@@ -92,12 +93,20 @@ class SMLPBlock(nn.Module):
 
     def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
-        # As layer norm and channel MLP want it; all else is as fast with it or faster.
-        x = x.contiguous(memory_format=torch.channels_last)
+        # As layer norm and channel MLP want it; all else is as fast with it or faster. (There is
+        # no memory format in `torch.vmap`.)
+        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         lean = is_lean(self)
         x = add(x, self.drop_path(self.token_mixing(x, lean, extents)), lean)
         tokens = x.permute(0, 2, 3, 1)
         return add_branch(tokens, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
+
+
+def _norm(norm_cfg: Mapping[str, Any], channels: int) -> nn.Module:
+    try:
+        return build_norm_layer(norm_cfg, channels)[1]
+    except (AssertionError, KeyError, TypeError) as error:
+        raise ValueError(f"norm_cfg must make a norm, got {norm_cfg!r}: {error}") from error
 
 
 @MODELS.register_module()
@@ -189,11 +198,15 @@ class SMLPNet(PyramidBackbone):
         stages = range(len(arch["depths"]))
         local_stages = stages if local_stages is None else local_stages
         global_stages = stages if global_stages is None else global_stages
+        check_wholes("local_stages", local_stages, least=0)
+        check_wholes("global_stages", global_stages, least=0)
         if {*local_stages, *global_stages} != set(stages):
             raise ValueError(
                 f"local_stages and global_stages must together be all of 0 to {stages[-1]}, got "
                 f"{list(local_stages)} and {list(global_stages)}"
             )
+        if not isinstance(smlp_cfg, Mapping):
+            raise TypeError(f"smlp_cfg must be a dict, got {smlp_cfg!r}")
         # Swin's way of letting windows exchange something: every other block shifts them.
         shifts = [cycle((False, True)) for _ in stages]
         if drop_path_rate is None:
@@ -214,7 +227,7 @@ class SMLPNet(PyramidBackbone):
 
         super().__init__(
             block,
-            output_norm=lambda channels: build_norm_layer(norm_cfg, channels)[1],
+            output_norm=lambda channels: _norm(norm_cfg, channels),
             in_channels=in_channels,
             embed_dims=arch["embed_dims"],
             depths=arch["depths"],

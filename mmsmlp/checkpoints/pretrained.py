@@ -73,10 +73,16 @@ def matched_pretrained(init_cfg: Any) -> list[dict]:
     Returns:
         The initialisers in the order of their turn.
     """
-    configs = [init_cfg] if isinstance(init_cfg, Mapping) else list(init_cfg or [])
+    configs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []
+    if not (isinstance(configs, list | tuple) and all(map(_has_type, configs))):
+        raise TypeError(f"init_cfg must be a dict with a type, or a list of such, got {init_cfg!r}")
     pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
     others = [cfg for cfg in configs if cfg not in pretrained]
     return others + [{**cfg, "type": Pretrained} for cfg in pretrained]
+
+
+def _has_type(cfg: Any) -> bool:
+    return isinstance(cfg, Mapping) and "type" in cfg
 
 
 def _matched(module: nn.Module, weights: Mapping[str, Tensor], prefix: str | None) -> Match:

@@ -156,7 +156,7 @@ def smlpnet_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     return dict(
         arch=next((name for name, variant in _variants() if _agrees(arch, variant)), arch),
         img_size=height if height == width else (height, width),
-        in_channels=3 if stem is None else stem.shape[1],
+        in_channels=stem.shape[1] if stem is not None and stem.ndim == 4 else 3,
     )
 
 
@@ -170,7 +170,7 @@ def _agrees(arch: Mapping[str, Any], variant: Mapping[str, Any]) -> bool:
 
 def _num_classes(weights: Mapping[str, Tensor]) -> int | None:
     head = weights.get("head.fc.bias", weights.get("head.fc.weight"))
-    return None if head is None else len(head)
+    return len(head) if head is not None and head.ndim else None
 
 
 class Classifier(nn.Module):

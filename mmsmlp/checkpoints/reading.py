@@ -191,9 +191,9 @@ def weights_of(
 
 
 def _tensors(weights: Any) -> dict[str, Tensor]:
-    """The tensors among some values; those of the wrapped model alone if a wrapper was saved."""
+    """The named tensors among some values; those of the wrapped model alone if one was saved."""
     if not isinstance(weights, Mapping):
         return {}
-    tensors = {key: value for key, value in weights.items() if isinstance(value, Tensor)}
+    tensors = {k: v for k, v in weights.items() if isinstance(k, str) and isinstance(v, Tensor)}
     wrapped = {k.removeprefix("module."): v for k, v in tensors.items() if k.startswith("module.")}
     return wrapped or tensors

@@ -33,14 +33,16 @@ def check_tensors(checkpoint: Any, path: str) -> None:
     """Refuse tensors that have more values, or a larger memory, than their file has bytes.
 
     Raises:
-        CheckpointError: Then.
+        CheckpointError: Then, or if one is sparse or has no values.
     """
     storages = {}
     for tensor in _tensors(checkpoint):
-        if tensor.layout is torch.strided and tensor.device.type != "meta":
-            _compare(path, "holds a tensor of", tensor.numel() * tensor.element_size())
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
+        if tensor.layout is not torch.strided or tensor.is_meta:
+            kind = "of no values" if tensor.is_meta else f"of layout {tensor.layout}"
+            raise CheckpointError(f"{path!r} holds a tensor {kind}: only dense ones are read")
+        _compare(path, "holds a tensor of", tensor.numel() * tensor.element_size())
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
     _compare(path, "holds tensors of", sum(storages.values()))
 
 

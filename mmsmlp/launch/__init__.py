@@ -6,6 +6,7 @@ from .configs import load_config, read_config
 from .errors import UsageError
 from .extras import library
 from .markdown import markdown_row, markdown_table
+from .precision import fit_precision
 from .resuming import resume_from
 from .running import build_runner, report, run
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_data",
     "check_folder",
     "check_new_config",
+    "fit_precision",
     "library",
     "load_config",
     "markdown_row",

@@ -1,6 +1,7 @@
 """Building blocks in plain torch."""
 
 from .activation import GELU
+from .arguments import check_positive, check_whole, check_wholes, is_whole
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
 from .extents import Extents
 from .fusion import ConcatFusion, Sum, WeightedSum
@@ -12,7 +13,7 @@ from .patch_embed import PatchEmbed
 from .recomputing import checkpoint
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
-from .shift import SS1, SS2, STAY, Direction, check_straight, spatial_shift
+from .shift import SS1, SS2, STAY, Direction, check_directions, check_straight, spatial_shift
 from .shifted_maps import shift_counts, shifted_sum, sum_of_shifted_means
 from .smlp import SparseMLP
 from .split_attention import Mean, SplitAttention
@@ -40,7 +41,11 @@ __all__ = [
     "add",
     "add_branch",
     "axis_linear",
+    "check_directions",
+    "check_positive",
     "check_straight",
+    "check_whole",
+    "check_wholes",
     "checkpoint",
     "conv_norm",
     "image_norm",
@@ -48,6 +53,7 @@ __all__ = [
     "is_lean",
     "is_observed",
     "is_recording",
+    "is_whole",
     "linear",
     "resampling_matrix",
     "resize_axial_map",

@@ -10,11 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .arguments import check_whole
 from .extents import Extents
 from .linear_maps import axis_linear
 from .resampling import cached_resampling_matrix, resampling_matrix, upsample
 
 AXIAL_MODES = ("resample", "window", "relative")
+# With as few, oneDNN 3.10 never returns from some convolutions of long kernels in bfloat16.
+FEW_CHANNELS = 16
 
 
 class AxialMixing(nn.Module):
@@ -48,11 +51,11 @@ class AxialMixing(nn.Module):
 
     def __init__(self, length: int, dim: int, mode: str = "resample", shift: int = 0) -> None:
         super().__init__()
-        if length < 1:
-            raise ValueError(f"length must be at least 1, got {length}")
+        check_whole("length", length)
         if dim not in (-1, -2):
             raise ValueError(f"dim must be -1 (width) or -2 (height), got {dim}")
-        if not 0 <= shift < length:
+        check_whole("shift", shift, least=0)
+        if shift >= length:
             raise ValueError(f"shift must be in [0, {length}), got {shift}")
         self.length = length
         self.dim = dim
@@ -165,7 +168,7 @@ class AxialMixing(nn.Module):
         length, channels = x.shape[self.dim], x.shape[1]
         bias = self.bias.mean()
         # A value costs L' multiply-adds as a Toeplitz matrix and 2L - 1 as a convolution.
-        if length < 2 * self.length:
+        if length < 2 * self.length or channels <= FEW_CHANNELS:
             toeplitz = offset_matrix(self.weight, length)
             return axis_linear(x, toeplitz, bias.expand(length), self.dim)
         kernel = diagonal_means(self.weight)

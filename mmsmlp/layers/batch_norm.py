@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .extents import Extents
 from .lean import in_parts
+from .precision import without_autocast
 
 
 def batch_norm_of_images(norm: _BatchNorm, x: Tensor, extents: Extents) -> Tensor:
@@ -27,7 +28,8 @@ def batch_norm_of_images(norm: _BatchNorm, x: Tensor, extents: Extents) -> Tenso
     group = _group_of(norm)
     weight = x.new_ones(x.shape[1]) if norm.weight is None else norm.weight
     bias = x.new_zeros(x.shape[1]) if norm.bias is None else norm.bias
-    y, mean, var, count = _BatchNormOfImages.apply(x, weight, bias, extents, norm.eps, group)
+    with without_autocast(x):  # which would round sums over all tokens
+        y, mean, var, count = _BatchNormOfImages.apply(x, weight, bias, extents, norm.eps, group)
     if norm.running_mean is not None and norm.track_running_stats:
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)

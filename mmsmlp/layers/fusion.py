@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .arguments import check_whole
+
 
 class Sum(nn.Module):
     """The sum of maps."""
@@ -41,6 +43,8 @@ class WeightedSum(Sum):
 
     def __init__(self, channels: int, num_maps: int) -> None:
         super().__init__()
+        check_whole("channels", channels)
+        check_whole("num_maps", num_maps)
         self.shape = (num_maps, channels, 1, 1)
         # Flat, so that rules which spare what has one dimension weight decay spare it too.
         self.weight = nn.Parameter(torch.ones(num_maps * channels))
@@ -65,6 +69,8 @@ class ConcatFusion(Sum):
 
     def __init__(self, channels: int, num_maps: int) -> None:
         super().__init__()
+        check_whole("channels", channels)
+        check_whole("num_maps", num_maps)
         conv = nn.Conv2d(num_maps * channels, channels, kernel_size=1, bias=False)
         self.weight = conv.weight
 

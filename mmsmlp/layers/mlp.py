@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .activation import GELU
+from .arguments import check_positive, check_whole
 from .lean import is_lean
 from .linear_maps import Linear
 
@@ -19,7 +20,11 @@ class ChannelMLP(nn.Module):
 
     def __init__(self, channels: int, mlp_ratio: float) -> None:
         super().__init__()
+        check_whole("channels", channels)
+        check_positive("mlp_ratio", mlp_ratio)
         hidden = int(channels * mlp_ratio)
+        if not hidden:
+            raise ValueError(f"mlp_ratio must be at least 1/{channels}, got {mlp_ratio}")
         self.fc1 = Linear(channels, hidden)
         self.act = GELU()
         self.fc2 = Linear(hidden, channels)

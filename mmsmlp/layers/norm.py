@@ -13,8 +13,10 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from .arguments import check_whole
 from .batch_norm import batch_norm_of_images
 from .extents import Extents
+from .precision import without_autocast
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -25,6 +27,7 @@ class LayerNorm2d(nn.LayerNorm):
     """
 
     def __init__(self, channels: int) -> None:
+        check_whole("channels", channels)
         super().__init__(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,8 +69,9 @@ class CentredLayerNorm2d(LayerNorm2d):
             y = F.layer_norm(tokens, self.normalized_shape, self.weight, bias, self.eps)
             return y.permute(0, 3, 1, 2)
         y, mean = _LessMean.apply(super().forward(x), self.running_mean.dtype, extents)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
+        if len(x):  # as batch norms do
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
         return y
 
 
@@ -102,8 +106,11 @@ class _LessMean(torch.autograd.Function):
 def _mean_of_tokens(x: Tensor, dtype: torch.dtype, extents: Extents | None) -> Tensor:
     tokens = x.permute(0, 2, 3, 1).flatten(0, 2)
     if extents is None:
+        if not len(tokens):  # their mean would be NaN, for other processes as well
+            tokens = tokens.new_zeros(1, tokens.shape[1])
         return mean_of_all(tokens.mean(dim=0, dtype=dtype))
-    total = extents.inside(dtype).flatten() @ tokens.to(dtype)
+    with without_autocast(x):  # which would round it
+        total = extents.inside(dtype).flatten() @ tokens.to(dtype)
     return mean_of_all(total) / mean_of_all(extents.num_tokens.sum())
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint as torch_checkpoint
 
-from .recording import is_recording
+from .recording import is_recording, is_transformed
 
 
 @contextmanager
@@ -45,6 +45,8 @@ def checkpoint(module: nn.Module, x: Tensor, *others: Any) -> Tensor:
     Returns:
         Its output, the same as without checkpointing.
     """
+    if is_transformed():  # where torch cannot checkpoint
+        return module(x, *others)
     if is_recording():
         return torch_checkpoint(module, x, *others, use_reentrant=False)
     return torch_checkpoint(

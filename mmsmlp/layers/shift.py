@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from .arguments import check_whole, is_whole
 
 # Where tokens go: steps down and steps to the right.
 Direction = tuple[int, int]
@@ -36,10 +39,8 @@ def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> 
     Raises:
         ValueError: If a direction is none, or ``step`` is below 1.
     """
-    if any(axis not in (-1, 0, 1) for direction in directions for axis in direction):
-        raise ValueError(f"directions must be (down, right) of -1, 0 or 1, got {directions}")
-    if step < 1:
-        raise ValueError(f"step must be at least 1, got {step}")
+    check_directions("directions", directions)
+    check_whole("step", step)
     if not directions:
         return x
     return _join(
@@ -49,6 +50,24 @@ def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> 
         ],
         dim=1,
     )
+
+
+def check_directions(name: str, directions: Any) -> None:
+    """Make sure that an argument is the directions of a shift.
+
+    Raises:
+        ValueError: If it is not.
+    """
+
+    def is_direction(pair: Any) -> bool:
+        return (
+            isinstance(pair, Sequence)
+            and len(pair) == 2
+            and all(is_whole(axis) and -1 <= axis <= 1 for axis in pair)
+        )
+
+    if not isinstance(directions, Sequence) or not all(map(is_direction, directions)):
+        raise ValueError(f"{name} must be (down, right) of -1, 0 or 1, got {directions!r}")
 
 
 def channel_groups(directions: Sequence[Direction], channels: int) -> list[tuple[slice, Direction]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from .arguments import check_whole, check_wholes
 from .axial import AxialMixing, bring_back
 from .extents import Extents
 from .fusion import ConcatFusion, Sum, WeightedSum
@@ -29,7 +30,7 @@ class SparseMLP(nn.Module):
         shifted: Whether the windows of the axial mode ``'window'`` are shifted by half a window.
 
     Raises:
-        ValueError: If ``fusion`` is another.
+        ValueError: If ``fusion`` is another, or an argument is out of its range.
     """
 
     def __init__(
@@ -42,12 +43,16 @@ class SparseMLP(nn.Module):
         shifted: bool = False,
     ) -> None:
         super().__init__()
+        check_whole("channels", channels)
+        check_wholes("grid", grid)
+        if len(grid) != 2:
+            raise ValueError(f"grid must be (height, width), got {grid}")
         height, width = grid
-        self.identity = identity
+        self.identity = bool(identity)
         self.sequential = sequential
         self.row = AxialMixing(width, dim=-1, shift=width // 2 if shifted else 0)
         self.column = AxialMixing(height, dim=-2, shift=height // 2 if shifted else 0)
-        num_branches = identity + (1 if sequential else 2)
+        num_branches = self.identity + (1 if sequential else 2)
         if fusion == "concat":
             self.fuse = ConcatFusion(channels, num_branches)
         elif fusion == "weighted_sum":

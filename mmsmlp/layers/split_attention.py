@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .arguments import check_whole
 from .precision import without_autocast
 
 
@@ -41,6 +42,9 @@ class SplitAttention(nn.Module):
 
     def __init__(self, channels: int, num_maps: int, num_tokens: int) -> None:
         super().__init__()
+        check_whole("channels", channels, least=4)  # a quarter of them is the hidden layer
+        check_whole("num_maps", num_maps)
+        check_whole("num_tokens", num_tokens)
         self.num_maps = num_maps
         self.num_tokens = num_tokens
         self.roots = math.sqrt(channels), math.sqrt(channels // 4)
@@ -96,6 +100,7 @@ class Mean(nn.Module):
 
     def __init__(self, num_maps: int) -> None:
         super().__init__()
+        check_whole("num_maps", num_maps)
         self.num_maps = num_maps
 
     def forward(self, mean: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmsmlp.layers import LayerNorm2d
+from mmsmlp.layers import LayerNorm2d, check_whole, check_wholes
 from mmsmlp.registry import MODELS
 
 
@@ -45,6 +45,11 @@ class Level(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, scale: Fraction) -> None:
         super().__init__()
         doublings = round(log2(scale))
+        if in_channels < 2**doublings:  # each halves them
+            raise ValueError(
+                f"in_channels must be at least {2**doublings} to make a level {2**doublings} times "
+                f"as large, got {in_channels}"
+            )
         self.scale = scale / Fraction(2) ** doublings
         layers: list[nn.Module] = []
         for i in range(doublings):
@@ -87,8 +92,10 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: Initialisation, as mmengine has it.
 
     Raises:
-        ValueError: If ``in_channels`` and ``in_strides`` differ in number, no level is made from
-            an input, or ``num_outs`` is below the number of ``out_strides``.
+        TypeError: If an argument is of another type; the message names it.
+        ValueError: If an argument is out of its range, ``in_channels`` and ``in_strides`` differ in
+            number, no level is made from an input, or ``num_outs`` is below the number of
+            ``out_strides``.
 
     Examples:
         >>> neck = SimpleFeaturePyramid([768], in_strides=[16])
@@ -106,6 +113,12 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        check_wholes("in_channels", in_channels)
+        check_wholes("in_strides", in_strides)
+        check_wholes("out_strides", out_strides)
+        check_whole("out_channels", out_channels)
+        if not in_strides or not out_strides:
+            raise ValueError("in_channels, in_strides and out_strides must not be empty")
         if len(in_channels) != len(in_strides):
             raise ValueError(
                 "in_strides must be as many as in_channels, one per input, got "
@@ -113,6 +126,7 @@ class SimpleFeaturePyramid(BaseModule):
             )
         if num_outs is None:
             num_outs = len(out_strides)
+        check_whole("num_outs", num_outs)
         if num_outs < len(out_strides):
             raise ValueError(
                 f"num_outs must be at least {len(out_strides)}, the number of out_strides, got "
@@ -129,7 +143,7 @@ class SimpleFeaturePyramid(BaseModule):
                 f"in_strides must each be the nearest to one of out_strides {list(out_strides)}, "
                 f"got {[in_strides[i] for i in sorted(unused)]} of {list(in_strides)}"
             )
-        self.num_inputs = len(in_strides)
+        self.in_channels = list(in_channels)
         self.num_outs = num_outs
         self.sources = sources
         self.levels = nn.ModuleList(
@@ -147,10 +161,17 @@ class SimpleFeaturePyramid(BaseModule):
             ``num_outs`` maps with ``out_channels``.
 
         Raises:
-            ValueError: If ``inputs`` are not as many as ``in_channels``.
+            ValueError: If ``inputs`` are not as many as ``in_channels``, or no such maps.
         """
-        if len(inputs) != self.num_inputs:
-            raise ValueError(f"inputs must be {self.num_inputs} maps, got {len(inputs)}")
+        if len(inputs) != len(self.in_channels):
+            raise ValueError(f"inputs must be {len(self.in_channels)} maps, got {len(inputs)}")
+        for x, channels in zip(inputs, self.in_channels, strict=True):
+            is_map = isinstance(x, Tensor) and x.is_floating_point() and x.ndim == 4
+            if not is_map or x.shape[1] != channels or 0 in x.shape[2:]:
+                got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+                raise ValueError(
+                    f"inputs must be maps (N, C, H, W) of {self.in_channels} channels, got {got}"
+                )
         outputs = [level(inputs[i]) for i, level in zip(self.sources, self.levels, strict=True)]
         while len(outputs) < self.num_outs:
             outputs.append(outputs[-1][..., ::2, ::2])

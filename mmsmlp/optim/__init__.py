@@ -1,5 +1,6 @@
-"""Optimizer settings by layer, registered in ``mmsmlp.registry.OPTIM_WRAPPER_CONSTRUCTORS``."""
+"""Optimizer settings by layer and mixed precision, registered in ``mmsmlp.registry``."""
 
+from .bfloat16 import BFloat16OptimWrapper
 from .layer_decay import NO_DECAY, LayerDecayOptimWrapperConstructor
 
-__all__ = ["NO_DECAY", "LayerDecayOptimWrapperConstructor"]
+__all__ = ["NO_DECAY", "BFloat16OptimWrapper", "LayerDecayOptimWrapperConstructor"]

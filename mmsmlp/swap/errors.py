@@ -22,10 +22,10 @@ def missing_package(error: Exception) -> str | None:
 
 def one_line(error: Exception) -> str:
     """The type of an error and what it says, in a line; if that is nothing, where it comes from."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or _origin(error)}"
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or origin(error)}"
 
 
-def _origin(error: Exception) -> str:
+def origin(error: Exception) -> str:
     """The line of code that failed, and the innermost part of the model that ran it."""
     selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
     parts = [type(part).__name__ for part in selves if isinstance(part, nn.Module)]

@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from .backbones import outputs_of, stages_of
-from .errors import SwapError
+from .errors import SwapError, one_line, origin
 from .levels import choose, undilated
 from .readers import host_of, readings, rewrite, used_positions
 from .recipe import adapt_optimizer, adapt_preprocessing
@@ -41,9 +41,23 @@ def swap_backbone(
     scope = cfg.get("default_scope")
     if scope not in SCOPES:
         raise SwapError(f"default_scope must be one of {list(SCOPES)}, got {scope!r}")
-    if not cfg.get("model"):
+    if not isinstance(cfg.get("model"), dict):
         raise SwapError("the config has no model")
     cfg = deepcopy(dict(cfg))
+    try:
+        _swap(cfg, backbone, checkpoint, keep_optimizer)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # Configs have no schema: what a library makes of such a one is another question.
+        raise SwapError(
+            f"a setting is missing or has an unusual form: {one_line(error)}, at {origin(error)}"
+        ) from error
+    return cfg
+
+
+def _swap(
+    cfg: dict[str, Any], backbone: Mapping[str, Any], checkpoint: str | None, keep_optimizer: bool
+) -> None:
+    scope = cfg["default_scope"]
     host = host_of(cfg["model"])
     old = outputs_of(host["backbone"], scope)
     found = readings(host, old.channels)
@@ -66,7 +80,6 @@ def swap_backbone(
         adapt_preprocessing(part)
     if not keep_optimizer:
         adapt_optimizer(cfg)
-    return cfg
 
 
 def _forget_weights(cfg: dict[str, Any], host: dict[str, Any]) -> None:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.backbones.padding import image_extents, run_without_padding
@@ -183,6 +185,39 @@ def test_a_recorded_graph_takes_batches_of_any_composition(
     for x in (batch, torch.randn_like(batch)):
         for y, expected in zip(recorded(x), network._extract(x), strict=True):
             torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_cp", [False, True])
+def test_images_of_several_batches_at_once(network, with_cp: bool) -> None:
+    network.with_cp = with_cp
+    batch = pad(images(*SIZES))
+    both = torch.vmap(network)(torch.stack([batch, batch.flip(3)]))
+    for i, x in enumerate((batch, batch.flip(3))):
+        for y, expected in zip(both, network._extract(x), strict=True):
+            torch.testing.assert_close(y[i], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("tracing_mode", ["real", "fake", "symbolic"])
+def test_a_graph_of_make_fx_takes_batches_of_any_composition(network, tracing_mode: str) -> None:
+    def function(weights: dict[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
+        return torch.func.functional_call(network, weights, (x,))
+
+    weights = network.state_dict()
+    batch = pad(images(*SIZES, (100, 70)))
+    graph = make_fx(function, tracing_mode=tracing_mode)(weights, batch)
+    others = [batch, batch.flip(2)]
+    if tracing_mode == "symbolic":
+        others += [torch.randn(2, 3, 140, 99)]
+    for x in others:
+        for y, expected in zip(graph(weights, x), network._extract(x), strict=True):
+            torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_tensors_without_values_have_shapes_and_leave_nothing(network) -> None:
+    x = torch.randn(2, 3, 75, 83)  # a size that nobody else asks for
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        shapes = [y.shape for y in network(mode.from_tensor(x))]
+    assert [y.shape for y in network(x)] == shapes
 
 
 @given(

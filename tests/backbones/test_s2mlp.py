@@ -69,6 +69,11 @@ def test_every_output_has_the_stride_of_the_patches() -> None:
     [
         (dict(arch="large"), r"arch must be one of \['deep', 'wide'\] or a dict, got 'large'"),
         (dict(out_indices=3), "out_indices must be one or more of 0 to 2"),
+        (
+            dict(directions=(1, 0)),
+            r"directions must be \(down, right\) of -1, 0 or 1, got \(1, 0\)",
+        ),
+        (dict(arch=dict(MINI, depth=0)), "depth must be at least 1, got 0"),
         (dict(arch=dict(embed_dims=8)), r"arch lacks \['depth', 'mlp_ratio', 'patch_size'\]"),
     ],
 )

@@ -276,10 +276,17 @@ def test_checkpoints_for_the_sum_over_tokens_give_what_they_gave(
         (dict(fusion="max"), "fusion must be 'split_attention' or 'mean', got 'max'"),
         (dict(arch=dict(MINI, patch_sizes=(7,))), "as many embed_dims as depths as patch_sizes"),
         (dict(arch="small"), r"arch must be one of \['medium/4', .*, got 'small'"),
-        (dict(img_size=(224, 0)), r"img_size must be at least 1 pixel, got \(224, 0\)"),
+        (dict(img_size=(224, 0)), r"img_size must each be at least 1, got \(224, 0\)"),
         (dict(out_indices=2), "out_indices must be one or more of 0 to 1"),
+        (dict(shifts=()), r"shifts must be the directions of one map or more, got \(\)"),
+        (dict(shifts=[((0, 2),)]), r"shifts must be \(down, right\) of -1, 0 or 1, got"),
+        (dict(arch=dict(MINI, embed_dims=(3, 8))), "embed_dims must each be at least 4, got"),
+        (
+            dict(init_cfg="Kaiming"),
+            "init_cfg must be a dict with a type, or a list of such, got 'K",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        S2MLPv2(**{"arch": MINI, **arguments})
+    with pytest.raises((TypeError, ValueError), match=message):
+        S2MLPv2(**{"arch": MINI, **arguments}).init_weights()

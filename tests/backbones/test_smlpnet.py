@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -231,7 +232,7 @@ def test_exported_for_all_sizes_beyond_the_native_one() -> None:
         (dict(arch=dict(depths=(1, 1))), r"arch lacks \['embed_dims', 'mlp_ratio'\]"),
         (dict(arch=dict(MINI, heads=3)), r"arch has unknown keys \['heads'\]; allowed are"),
         (dict(arch=dict(MINI, depths=(1, 1))), "as many embed_dims as depths"),
-        (dict(img_size=0), "img_size must be at least 1 pixel, got 0"),
+        (dict(img_size=0), r"img_size must each be at least 1, got \(0, 0\)"),
         (dict(drop_path_rate=1.0), r"drop_path_rate must be in \[0, 1\), got 1.0"),
         (dict(out_indices=(0, 4)), r"out_indices must be one or more of 0 to 3 .* got \(0, 4\)"),
         (dict(out_indices=()), r"out_indices must be one or more of 0 to 3"),
@@ -248,10 +249,29 @@ def test_exported_for_all_sizes_beyond_the_native_one() -> None:
         ),
         (dict(axial_mode="stretch"), r"axial_mode must be one of \('resample', .* got 'stretch'"),
         (dict(frozen_stages=3, out_indices=(0, 1)), r"frozen_stages must be in \[-1, 2\]"),
+        (dict(arch=None), r"arch must be one of \['base', .* or a dict, got None"),
+        (dict(arch=dict(MINI, depths=(1, 2, 2, 1.0))), r"depths must be whole numbers, got \(1, 2"),
+        (dict(arch=dict(MINI, embed_dims=(8, 0, 32, 64))), "embed_dims must each be at least 1"),
+        (dict(arch=dict(MINI, mlp_ratio="x")), "mlp_ratio must be a number, got 'x'"),
+        (dict(arch=dict(MINI, mlp_ratio=0.1)), "mlp_ratio must be at least 1/8, got 0.1"),
+        (dict(arch=dict(MINI, mlp_ratio=float("inf"))), "mlp_ratio must be finite and above 0"),
+        (
+            dict(img_size=(1, 2, 3)),
+            r"img_size must be one number of pixels or two, got \(1, 2, 3\)",
+        ),
+        (dict(img_size=64.0), "img_size must be whole numbers"),
+        (dict(in_channels=True), "in_channels must be a whole number, got True"),
+        (dict(drop_path_rate="x"), r"drop_path_rate must be in \[0, 1\), got x"),
+        (dict(out_indices=1.5), "out_indices must be whole numbers, got 1.5"),
+        (dict(frozen_stages=None), "frozen_stages must be in"),
+        (dict(local_stages="x"), "local_stages must be whole numbers, got 'x'"),
+        (dict(smlp_cfg=None), "smlp_cfg must be a dict, got None"),
+        (dict(norm_cfg=None), "norm_cfg must make a norm, got None: cfg must be a dict"),
+        (dict(norm_cfg=dict(type="x")), "norm_cfg must make a norm, got {'type': 'x'}"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         SMLPNet(**{"arch": MINI, **arguments})
 
 
@@ -259,3 +279,16 @@ def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
 def test_wrong_input_is_named(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"x must be \(N, 3, H, W\), as in_channels=3 says"):
         SMLPNet(MINI)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "floating-point numbers, got torch.uint8"),
+        (np.zeros((1, 3, 8, 8)), "x must be a tensor of floating-point numbers, got ndarray"),
+        (torch.zeros(1, 3, 0, 8), r"x must have a pixel at least, got \(1, 3, 0, 8\)"),
+    ],
+)
+def test_what_is_no_image_is_named(x: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        SMLPNet(MINI)(x)

@@ -50,15 +50,16 @@ def relative(line: np.ndarray, weight: np.ndarray, bias: np.ndarray, shift: int)
 BY_HAND = {"resample": resampled, "window": windowed, "relative": relative}
 
 
+@pytest.mark.parametrize("channels", [3, 17])
 @pytest.mark.parametrize("shift", [0, 3])
 @pytest.mark.parametrize("dim", [-1, -2])
 @pytest.mark.parametrize("mode", AXIAL_MODES)
-def test_any_length_equals_the_definition(mode: str, dim: int, shift: int) -> None:
+def test_any_length_equals_the_definition(mode: str, dim: int, shift: int, channels: int) -> None:
     torch.manual_seed(0)
     layer = AxialMixing(6, dim, mode, shift).double()
     weight, bias = (p.detach().numpy() for p in (layer.weight, layer.bias))
     for length in LENGTHS:
-        shape = (2, 3, 2, length) if dim == -1 else (2, 3, length, 2)
+        shape = (2, channels, 2, length) if dim == -1 else (2, channels, length, 2)
         x = torch.randn(shape, dtype=torch.float64)
         expected = np.apply_along_axis(BY_HAND[mode], dim, x.numpy(), weight, bias, shift)
         for memory_format in FORMATS:
@@ -147,7 +148,7 @@ def test_height_is_the_width_of_the_transpose() -> None:
 @pytest.mark.parametrize("mode", AXIAL_MODES)
 def test_gradients(mode: str, dim: int, length: int) -> None:
     layer = AxialMixing(4, dim, mode, shift=2).double()
-    shape = (1, 2, 2, length) if dim == -1 else (1, 2, length, 2)
+    shape = (1, 17, 2, length) if dim == -1 else (1, 17, length, 2)
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
         lambda x, weight, bias: torch.func.functional_call(
@@ -243,8 +244,20 @@ def test_what_is_no_axial_map_is_not_resized() -> None:
         ((4, 1), "dim must be -1 .* got 1"),
         ((4, -1, "stretch"), r"mode must be one of \('resample', 'window', 'relative'\), got 's"),
         ((4, -1, "window", 4), r"shift must be in \[0, 4\), got 4"),
+        (("x", -1), "length must be a whole number, got 'x'"),
+        ((4, -1, "window", 1.5), "shift must be a whole number, got 1.5"),
     ],
 )
 def test_bad_arguments(arguments: tuple, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         AxialMixing(*arguments)
+
+
+def test_few_channels_in_bfloat16() -> None:
+    """As a convolution, oneDNN would not return from it."""
+    torch.manual_seed(0)
+    layer = AxialMixing(31, dim=-1, mode="relative")
+    x = torch.randn(2, 16, 14, 93).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+    torch.testing.assert_close(y.float(), layer(x).detach(), rtol=0, atol=0.02)

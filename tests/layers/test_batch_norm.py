@@ -91,3 +91,17 @@ def test_half_precision_keeps_its_type(x: Tensor, extents: Extents) -> None:
     assert y.dtype == torch.bfloat16
     expected = tokens(image_norm(nn.BatchNorm2d(3).double(), x, extents))
     torch.testing.assert_close(tokens(y).double(), expected, atol=0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, CentredLayerNorm2d])
+def test_autocast_rounds_no_statistics(norm: type[nn.Module], half: torch.dtype) -> None:
+    """Sums over large maps are beyond what float16 holds, and bfloat16 rounds them."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 300, 300) + 20 * torch.rand(3, 1, 1)
+    extents = Extents(torch.tensor([300, 200]), torch.tensor([290, 300]), (300, 300))
+    plain, rounded = norm(3), norm(3)
+    expected = image_norm(plain, x, extents)
+    with torch.autocast("cpu", half):
+        y = image_norm(rounded, x, extents)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(rounded.state_dict(), plain.state_dict())

@@ -69,6 +69,25 @@ def test_processes_centre_by_the_mean_of_all(in_two_processes: Callable) -> None
     torch.testing.assert_close([mean0, mean1], [mean, mean])
 
 
+def test_an_empty_batch_teaches_no_mean(in_two_processes: Callable) -> None:
+    """As with batch norms; nor does it disturb another process."""
+
+    def run(x: torch.Tensor) -> list[torch.Tensor]:
+        centred, _ = centred_and_plain()
+        centred.running_mean.fill_(2.0)
+        x = x.requires_grad_()
+        centred(x).square().sum().backward()
+        return [x.grad, centred.running_mean]
+
+    _, mean = run(torch.zeros(0, 4, 5, 6, dtype=torch.float64))
+    assert torch.equal(mean, torch.full_like(mean, 2.0))
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 5, 6, dtype=torch.float64)
+    (grad, mean), (_, of_none) = in_two_processes(lambda rank: run(x if rank == 0 else x[:0]))
+    assert grad.isfinite().all() and mean.isfinite().all()
+    assert torch.equal(of_none, torch.full_like(of_none, 2.0))
+
+
 def conv_and_norm(norm: nn.Module, bias: bool) -> tuple[nn.Conv2d, nn.Module]:
     torch.manual_seed(0)
     conv = nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=bias)

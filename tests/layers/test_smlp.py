@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from mmsmlp.layers import AXIAL_MODES, SparseMLP, resampling_matrix
 
@@ -110,3 +111,35 @@ def test_exported_with_sizes_left_open(mode: str) -> None:
         for size in open_sizes:
             x = torch.randn(2, 4, *size)
             torch.testing.assert_close(exported(x), layer(x))
+
+
+@pytest.mark.parametrize("native", [56, 512])
+@pytest.mark.parametrize("mode", AXIAL_MODES)
+@pytest.mark.parametrize("way", ["autocast", "cast"])
+def test_half_precision_suffices_for_large_maps(
+    way: str, mode: str, native: int, half: torch.dtype
+) -> None:
+    """As many tokens as an image of 2048 pixels has at stride 4.
+
+    Ten times as large as those of a trained sMLPNet-T, which come to 11 at most, with axial maps
+    whose rows add up to 4.5 at most.
+    """
+    torch.manual_seed(0)
+    layer = SparseMLP(4, (native, native))
+    for axial in (layer.row, layer.column):
+        axial.mode = mode
+        nn.init.normal_(axial.weight)
+        with torch.no_grad():
+            axial.weight *= 45 / axial.weight.abs().sum(dim=1, keepdim=True)
+    x = 25 * (torch.randn(1, 4, 512, 512) + torch.randn(4, 1, 1))
+    with torch.no_grad():
+        exact = layer(x)
+        if way == "autocast":
+            with torch.autocast("cpu", half):
+                rounded = layer(x)
+        else:
+            rounded = layer.to(half)(x.to(half))
+    assert x.abs().max() > 110 and exact.abs().max() > 100
+    assert rounded.dtype == half and rounded.isfinite().all()
+    error = (rounded.float() - exact).square().mean().sqrt()
+    assert error < 2 * torch.finfo(half).eps * exact.square().mean().sqrt()

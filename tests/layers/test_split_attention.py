@@ -86,3 +86,9 @@ def test_the_papers_form_loads_once_and_ours_as_it_is() -> None:
     torch.testing.assert_close(paper(layer, tokens=12), (weight1.T, weight2.T))
     copy.load_state_dict(dict(layer.state_dict()))
     assert torch.equal(copy.weight1, layer.weight1) and torch.equal(copy.weight2, layer.weight2)
+
+
+@pytest.mark.parametrize("channels", [3, 0])
+def test_channels_must_have_a_quarter(channels: int) -> None:
+    with pytest.raises(ValueError, match=f"channels must be at least 4, got {channels}"):
+        SplitAttention(channels, 3, num_tokens=1)

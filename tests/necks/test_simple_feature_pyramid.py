@@ -171,13 +171,31 @@ def test_serves_the_networks_under_every_library(
             dict(in_channels=[8, 8], in_strides=[16, 16]),
             r"in_strides must each be the nearest to one of .*, got \[16\] of \[16, 16\]",
         ),
+        (dict(in_channels=[8], in_strides=[0]), r"in_strides must each be at least 1, got \[0\]"),
+        (dict(in_channels=8, in_strides=[16]), "in_channels must be whole numbers, got 8"),
+        (
+            dict(in_channels=[], in_strides=[]),
+            "in_channels, in_strides and out_strides must not be",
+        ),
+        (
+            dict(in_channels=[3], in_strides=[16]),
+            "in_channels must be at least 4 to make a level 4",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         MODELS.build(dict(type="mmsmlp.SimpleFeaturePyramid", **arguments))
 
 
 def test_a_wrong_number_of_inputs_is_named() -> None:
     with pytest.raises(ValueError, match="inputs must be 1 maps, got 2"):
         SimpleFeaturePyramid([8], in_strides=[16])([torch.zeros(1, 8, 4, 4)] * 2)
+
+
+@pytest.mark.parametrize(
+    "x", [torch.zeros(1, 4, 4, 4), torch.zeros(8, 4, 4), torch.zeros(1, 8, 0, 4), None]
+)
+def test_what_is_no_map_is_named(x: Tensor | None) -> None:
+    with pytest.raises(ValueError, match=r"inputs must be maps \(N, C, H, W\) of \[8\] channels"):
+        SimpleFeaturePyramid([8], in_strides=[16])([x])

@@ -216,13 +216,23 @@ class Code:
         ("picture", r"error: '.*smlp_x\.pth' is not a checkpoint, or is cut short$"),
         ("code", r"error: '.*smlp_x\.pth' holds more than tensors \(posix\.mkdir\): refused"),
         ("another", r"smlp_x\.pth': it is neither of microsoft/SPACH's sMLPNet nor .* has weight,"),
+        ("sparse", r"smlp_x\.pth' holds a tensor of layout torch\.sparse_coo: only dense ones"),
+        ("meta", r"smlp_x\.pth' holds a tensor of no values: only dense ones are read$"),
+        (
+            "scalar",
+            r"1 of a wrong shape: to_patch_embedding\.0\.0\.weight is \(\), not \(8, 3, 4, 4\)",
+        ),
         ("nothing", r"smlp_x\.pth': there are no weights in it; it has epoch$"),
     ],
 )
 def test_files_that_cannot_be_converted_are_named(
-    what: str, message: str, convert: Callable, source: Path, tmp_path: Path
+    what: str, message: str, convert: Callable, source: Path, spach_weights: dict, tmp_path: Path
 ) -> None:
-    if what == "gone":
+    stem = spach_weights["to_patch_embedding.0.0.weight"]
+    stems = dict(sparse=stem.to_sparse(), meta=stem.to("meta"), scalar=stem.sum())
+    if what in stems:
+        torch.save({**spach_weights, "to_patch_embedding.0.0.weight": stems[what]}, source)
+    elif what == "gone":
         source.unlink()
     elif what == "truncated":
         source.write_bytes(source.read_bytes()[:-1000])
@@ -237,6 +247,14 @@ def test_files_that_cannot_be_converted_are_named(
     before = os.listdir(tmp_path)
     assert re.search(message, fails(convert, source, tmp_path / "ours.pth"))
     assert os.listdir(tmp_path) == before
+
+
+def test_tensors_without_a_name_are_left_out(
+    convert: Callable, spach_weights: dict, tmp_path: Path
+) -> None:
+    torch.save({"model": {**spach_weights, 3: torch.zeros(2)}}, tmp_path / "x.pth")
+    convert(tmp_path / "x.pth", tmp_path / "ours.pth")
+    assert len(weights_in(tmp_path / "ours.pth")) == len(spach_weights)
 
 
 def test_a_full_disk_leaves_nothing(convert: Callable, source: Path, tmp_path: Path) -> None:

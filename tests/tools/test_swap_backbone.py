@@ -66,7 +66,7 @@ def test_a_config_of_ones_own_is_inherited_from(
         (
             RETINANET,
             ["--backbone-options", "img_size=-1"],
-            "cannot take smlpnet_t: its backbone cannot be built: ValueError: .*img_size must be",
+            "cannot take smlpnet_t: its backbone cannot be built: ValueError: .*img_size must",
         ),
     ],
 )

@@ -84,6 +84,7 @@ default_hooks = dict(logger=dict(type="LoggerHook"), checkpoint=dict(type="Check
 visualizer = dict(type="UniversalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
 """,
 }
+LIBRARY = {"detection": "mmdet", "segmentation": "mmseg", "classification": "mmpretrain"}
 SHORT = {
     "detection": ["train_cfg.max_iters=3", "train_cfg.val_interval=3"],
     "segmentation": ["train_cfg.max_iters=3", "train_cfg.val_interval=3"],
@@ -140,9 +141,7 @@ def losses(work_dir: Path) -> list[float]:
 def test_a_run_leaves_log_checkpoint_curve_and_sheet(
     task: str, train: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    pytest.importorskip(
-        {"detection": "mmdet", "segmentation": "mmseg", "classification": "mmpretrain"}[task]
-    )
+    pytest.importorskip(LIBRARY[task])
     config = write_config(tmp_path, task)
     work_dir = tmp_path / "work"
     options = ["--cfg-options", "default_hooks.logger.interval=1", *SHORT[task]]
@@ -346,11 +345,23 @@ def test_a_misspelt_config_is_one_line_with_a_suggestion() -> None:
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="mixed precision works on a GPU")
-def test_mixed_precision_without_a_gpu_is_refused(train: Callable, tmp_path: Path) -> None:
-    config = write_config(tmp_path, "segmentation")
-    with pytest.raises(UsageError, match="--amp needs an accelerator"):
-        train(config, "--mini", "--amp")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU it is another one")
+@pytest.mark.parametrize("task", sorted(CONFIGS))
+def test_mixed_precision_without_a_gpu_is_bfloat16(
+    train: Callable, tmp_path: Path, task: str
+) -> None:
+    pytest.importorskip(LIBRARY[task])
+    config, seen = write_config(tmp_path, task), set()
+
+    def look(module: torch.nn.Module, inputs: tuple, output: object) -> None:
+        if isinstance(module, torch.nn.Conv2d) and torch.is_grad_enabled():
+            seen.add(output.dtype)
+
+    with torch.nn.modules.module.register_module_forward_hook(look):
+        options = ["--cfg-options", "default_hooks.logger.interval=1", *SHORT[task]]
+        train(config, "--mini", "--amp", "--work-dir", tmp_path / "work", *options)
+    assert seen == {torch.bfloat16}
+    assert len(losses(tmp_path / "work")) >= 1 and np.isfinite(losses(tmp_path / "work")).all()
 
 
 def test_a_missing_checkpoint_to_resume_from_is_named(train: Callable, tmp_path: Path) -> None:
