@@ -2,8 +2,4 @@
 
 _base_ = ["_base_/overfit_ade.py", "../_base_/smlpnet_t.py"]
 
-model = dict(
-    backbone=_base_.backbone,
-    decode_head=dict(in_channels=_base_.channels),
-    auxiliary_head=dict(in_channels=_base_.channels[2]),
-)
+model = dict(backbone=_base_.backbone, decode_head=dict(in_channels=_base_.channels))

@@ -1,7 +1,7 @@
 """UperNet on three photos of ADE20K, trained and tested on these same photos from random weights.
 
-The head has a quarter of its channels. Nothing is drawn at random: whole photos, no drop path, no
-dropout.
+The head has a quarter of its channels, and there is no auxiliary one. Nothing is drawn at random:
+whole photos, no drop path, no dropout.
 """
 
 _base_ = ["../../_base_/upernet.py", "../../_base_/ade20k_160k.py"]
@@ -12,8 +12,22 @@ load = _base_.load
 model = dict(
     data_preprocessor=dict(size=resize["scale"][::-1]),
     backbone=dict(drop_path_rate=0.0),
-    decode_head=dict(channels=128, dropout_ratio=0.0),
-    auxiliary_head=dict(channels=64, dropout_ratio=0.0),
+    decode_head=dict(
+        channels=128,
+        dropout_ratio=0.0,
+        loss_decode=[
+            dict(type="CrossEntropyLoss", loss_name="loss_ce"),
+            # As mIoU does, it counts a class of a hundred pixels as much as the sky.
+            dict(
+                type="LovaszLoss",
+                loss_name="loss_lovasz",
+                loss_type="multi_class",
+                classes="present",
+                reduction="none",
+            ),
+        ],
+    ),
+    auxiliary_head=None,
 )
 # By name: ADE_val_00000001 to 3.
 data = dict(
