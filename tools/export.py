@@ -52,7 +52,13 @@ def main() -> None:
 
     options = dict(backbone_only=args.backbone_only, calibration=calibration)
     difference = export(loaded, cfg, args.out, args.precision, **options)
-    print(f"differs from the model by at most {difference:.2g} of the largest value of a map")
+    print(
+        f"differs from the model by at most {difference.largest:.2g} of the largest value of a map"
+    )
+    if difference.refused:
+        print(
+            f"not compared at {', '.join(difference.refused)}, which the model itself does not take"
+        )
     print(f"{args.precision}, {args.out.stat().st_size / 2**20:.1f} MiB: {args.out}")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .errors import library
-from .writing import KEY, SUFFIXES, quiet, save_openvino
+from .errors import library, quiet
+from .writing import KEY, SUFFIXES, save_openvino
 
 
 def quantize(path: Path, images: Sequence[Tensor]) -> None:
