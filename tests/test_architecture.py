@@ -27,13 +27,14 @@ IMPORTS = {
     "own_data": ["checkpoints"],
     "pictures": ["layers", "checkpoints"],
     "optim": ["registry"],
-    "hooks": ["errors", "registry", "checkpoints"],
+    "hooks": ["errors", "registry", "checkpoints", "pictures"],
     "catalogue": ["registry"],
     "mini": ["catalogue"],
     "swap": ["optim", "catalogue"],
     "launch": ["errors", "checkpoints", "catalogue", "mini"],
     "export": ["layers", "backbones", "checkpoints", "catalogue", "launch"],
     "inference": ["checkpoints", "export", "launch"],
+    "demo": ["layers", "checkpoints", "pictures", "own_data", "mini", "launch", "export"],
     "__main__": ["catalogue"],
 }
 # Of everything: what a config in pure Python, or mmengine, imports first.

@@ -22,7 +22,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)")
 SHELL = ("bash", "shell", "sh")
 # Of these nothing is checked: they are not ours.
-OTHERS = {"apt", "cp", "git", "pip", "mim", "source", "srun", "activate-global-python-argcomplete"}
+OTHERS = {"apt", "cp", "git", "pip", "pre-commit", "mim", "source", "srun", "eval"}
 # What a reader puts in; as the options want it.
 PLACEHOLDERS = {"N": "1", "PROCESSES": "2"}
 
@@ -155,6 +155,35 @@ def test_links_lead_somewhere(document: Path) -> None:
         path = (document.parent / target).resolve() if target else document
         assert path.exists(), target
         assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [("README.md", "README_zh-CN.md"), ("docs/get_started.md", "docs/zh/get_started.md")],
+)
+def test_a_translation_is_one_and_leaves_nothing_out(english: str, chinese: str) -> None:
+    original, translation = ((ROOT / name).read_text() for name in (english, chinese))
+    assert FENCE.findall(translation) == FENCE.findall(original)
+    prose = FENCE.sub("", translation)
+    assert len(re.findall(r"[\u4e00-\u9fff]", prose)) > len(FENCE.sub("", original)) / 8
+
+    def linked(name: str, text: str) -> set[Path]:
+        folder = (ROOT / name).parent
+        paths = {(folder / target).resolve() for target, _ in LINK.findall(text)}
+        # The translation of a page stands for it.
+        return {
+            Path(str(path).replace("/docs/zh/", "/docs/"))
+            for path in paths - {ROOT / english, ROOT / chinese}
+        }
+
+    assert linked(chinese, prose) == linked(english, FENCE.sub("", original))
+
+
+@pytest.mark.parametrize("document", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_of_the_repository_are_where_they_are_said_to_be(document: Path) -> None:
+    named = re.findall(r"`((?:tests|tools|mmsmlp)/[a-z0-9_/]+\.\w+)`", document.read_text())
+    missing = [path for path in named if not (ROOT / path).exists()]
+    assert not missing
 
 
 def test_the_example_of_a_backbone_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

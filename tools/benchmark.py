@@ -19,7 +19,15 @@ from benchmarks.crew import Failed
 from benchmarks.measuring import Settings, measure
 from benchmarks.passes import MODES, PRECISIONS, Case, usable
 from benchmarks.results import ResultsError, Store, read_runs
-from benchmarks.subjects import PEERS, TITLES, Subject, SubjectError, check_names, variants
+from benchmarks.subjects import (
+    PEERS,
+    RUNTIMES,
+    TITLES,
+    Subject,
+    SubjectError,
+    check_names,
+    variants,
+)
 from benchmarks.terminal import show
 from mmengine.config import DictAction
 from rich.console import Console
@@ -82,9 +90,9 @@ def subjects_of(args: argparse.Namespace) -> list[Subject]:
     for subject in plain:
         if subject.is_config and "::" not in subject.name and not Path(subject.name).is_file():
             raise UsageError(f"config {subject.name!r} does not exist")
-        if subject.is_config and (args.with_cp or args.compile):
+        if subject.is_config and (args.with_cp or args.compile or args.exported):
             raise UsageError(
-                "--with-cp and --compile are for networks; for a model there is "
+                "--with-cp, --compile and --exported are for networks; for a model there is "
                 "--cfg-options model.backbone.with_cp=True"
             )
         if not subject.is_config and (args.mini or args.cfg_options):
@@ -92,7 +100,7 @@ def subjects_of(args: argparse.Namespace) -> list[Subject]:
     if args.baseline and not (args.baseline / "mmsmlp/__init__.py").is_file():
         raise UsageError(f"--baseline: there is no mmsmlp in {args.baseline}")
     baseline = args.baseline and args.baseline.resolve()
-    return variants(plain, args.with_cp, args.compile, baseline)
+    return variants(plain, args.with_cp, args.compile, baseline, args.exported)
 
 
 def reference_of(asked: str | None, subjects: Sequence[Subject]) -> str:
@@ -124,6 +132,12 @@ def run_measurement(args: argparse.Namespace) -> None:
     for precision in args.precision:
         if not usable(args.device, precision):
             raise UsageError(f"torch {torch.__version__} has no {precision} on this {args.device}")
+    if args.exported and (args.mode, args.precision, args.device) != (
+        ["inference"],
+        ["fp32"],
+        "cpu",
+    ):
+        raise UsageError("--exported is for inference on CPUs; runtimes have their own precisions")
     reference = reference_of(args.reference, subjects) if args.kind == "speed" else None
     store = Store(args.out)
     settings = Settings(args.device, args.threads, args.rounds, reference)
@@ -181,7 +195,7 @@ def add_measurement(parser: argparse.ArgumentParser, kind: str, rounds: int) -> 
         "--cfg-options", nargs="+", action=DictAction, help="settings of the configs to override"
     )
     parser.add_argument("--out", type=Path, help="JSON to keep the run in, behind those it has")
-    parser.set_defaults(run=run_measurement, kind=kind, compile=False, reference=None)
+    parser.set_defaults(run=run_measurement, kind=kind, compile=False, exported=(), reference=None)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -198,6 +212,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_measurement(command, "speed", rounds=9)
     command.add_argument(
         "--compile", action="store_true", help="measure all networks compiled as well"
+    )
+    command.add_argument(
+        "--exported",
+        nargs="+",
+        choices=RUNTIMES,
+        default=(),
+        help="measure all networks exported as well, peers for each size anew",
     )
     command.add_argument(
         "--reference", help="network that ratios refer to (default: swin_t if named, or the last)"

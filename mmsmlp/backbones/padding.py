@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup
 
+from mmsmlp.layers import Extents
+
 from .sharding import most_passes
 
 
-def image_extents(x: Tensor) -> list[tuple[int, int]]:
-    """Height and width of each image of a padded batch.
+def image_extents(x: Tensor, counted: bool = False) -> Extents:
+    """Where the images of a padded batch end.
 
     Rows at the bottom and columns at the right that are zero in all channels are padding: the data
     preprocessors of OpenMMLab pad by exactly 0 after normalisation, which maps no grey value of a
@@ -20,9 +22,10 @@ def image_extents(x: Tensor) -> list[tuple[int, int]]:
 
     Args:
         x: ``(N, C, H, W)``.
+        counted: Whether norms are to count padding in their statistics.
 
     Returns:
-        Height and width in pixels, by image.
+        The extents in pixels, on the device of ``x``, for which nothing waits.
     """
     filled = (x != 0).any(dim=1)
 
@@ -33,8 +36,7 @@ def image_extents(x: Tensor) -> list[tuple[int, int]]:
         return last.where(last > 0, lines.shape[1])
 
     heights, widths = extent(filled.any(dim=2)), extent(filled.any(dim=1))
-    # One transfer from the device, which is all that this waits for.
-    return [tuple(extent) for extent in torch.stack((heights, widths), dim=1).tolist()]
+    return Extents(heights, widths, tuple(x.shape[2:]), counted)
 
 
 def run_without_padding(
@@ -62,8 +64,11 @@ def run_without_padding(
     """
     height, width = x.shape[2:]
     groups: dict[tuple[int, int], list[int]] = {}
-    for i, extent in enumerate(image_extents(x)):
-        groups.setdefault(extent, []).append(i)
+    extents = image_extents(x)
+    # One transfer from the device, which is all that this waits for.
+    sizes = torch.stack((extents.heights, extents.widths), dim=1).tolist()
+    for i, (h, w) in enumerate(sizes):
+        groups.setdefault((h, w), []).append(i)
     for _ in range(most_passes(len(groups), sharing, x.device) - len(groups)):
         network(x[:1, :, :1, :1])
     if groups.keys() <= {(height, width)}:

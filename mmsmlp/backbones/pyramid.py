@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.checkpoints import matched_pretrained
-from mmsmlp.layers import PatchEmbed, checkpoint, is_recording
+from mmsmlp.layers import Extents, PatchEmbed, checkpoint, image_norm, is_recording
 
-from .padding import run_without_padding
+from .padding import image_extents, run_without_padding
 from .sharding import sharding_groups
 
 # Makes a block from the index of its stage and its drop path rate.
@@ -26,6 +26,8 @@ BlockFactory = Callable[[int, float], nn.Module]
 PatchEmbedFactory = Callable[[int, int, int], nn.Module]
 # Makes a norm from its channels.
 NormFactory = Callable[[int], nn.Module]
+
+TRAINING_PADDING = ("kept", "counted", "left_out")
 
 
 class Stage(nn.Module):
@@ -36,11 +38,15 @@ class Stage(nn.Module):
         self.patch_embed = patch_embed
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor, with_cp: bool = False) -> Tensor:
-        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉)."""
+    def forward(self, x: Tensor, with_cp: bool = False, extents: Extents | None = None) -> Tensor:
+        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉); ``extents`` are those of the tokens."""
         x = self.patch_embed(x)
+        others = () if extents is None else (extents,)
         for block in self.blocks:
-            x = checkpoint(block, x) if with_cp and torch.is_grad_enabled() else block(x)
+            if with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, *others)
+            else:
+                x = block(x, *others)
         return x
 
 
@@ -68,6 +74,10 @@ class PyramidBackbone(BaseModule):
             (the patch embedding of the first stage), k the stem and the first k stages.
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
+        training_padding: What padding is in training: ``'kept'``, a part of the image;
+            ``'left_out'``, an image has the features that it has alone, as in inference, and the
+            statistics of norms are those of images; or ``'counted'``, the same but for these
+            statistics, which count padding.
         init_cfg: Initialisation, as mmengine has it; pretrained weights are loaded by
             :class:`~mmsmlp.checkpoints.Pretrained`.
 
@@ -94,9 +104,14 @@ class PyramidBackbone(BaseModule):
         frozen_stages: int,
         norm_eval: bool = False,
         with_cp: bool,
+        training_padding: str = "kept",
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg)
+        if training_padding not in TRAINING_PADDING:
+            raise ValueError(
+                f"training_padding must be one of {TRAINING_PADDING}, got {training_padding!r}"
+            )
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         self.in_channels = in_channels
@@ -111,6 +126,8 @@ class PyramidBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
+        self.training_padding = training_padding
+        self.patch_sizes = tuple(patch_sizes)
 
         drop_rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
         self.stages = nn.ModuleList()
@@ -148,18 +165,38 @@ class PyramidBackbone(BaseModule):
                 f"x must be (N, {self.in_channels}, H, W), as in_channels={self.in_channels} "
                 f"says, got {tuple(x.shape)}"
             )
-        if self.training or x.is_meta or is_recording():
+        if x.is_meta or is_recording():
             return self._extract(x)
+        if self.training:
+            return self._extract(x, self._training_extents(x))
         return run_without_padding(self._extract, x, self.strides, sharding_groups(self))
 
-    def _extract(self, x: Tensor) -> tuple[Tensor, ...]:
+    def _training_extents(self, x: Tensor) -> Extents | None:
+        """Of the images whose padding is left out; none if there is none, as far as that is known.
+
+        On another device than the CPU it takes a wait to know.
+        """
+        if self.training_padding == "kept":
+            return None
+        extents = image_extents(x, counted=self.training_padding == "counted")
+        return None if x.is_cpu and not extents.padding.any() else extents
+
+    def _extract(self, x: Tensor, extents: Extents | None = None) -> tuple[Tensor, ...]:
         outputs = {}
         for i, stage in enumerate(self.stages):
-            x = stage(x, self.with_cp)
+            if extents is not None:
+                if i and self.patch_sizes[i] > 1:
+                    # As the image itself is, so that the last patches are completed by zeros.
+                    x = extents.without_padding(x)
+                extents = extents.merged(self.patch_sizes[i])
+            x = stage(x, self.with_cp, extents)
             if i in self.out_indices:
+                y = image_norm(getattr(self, f"norm{i}"), x, extents)
+                if extents is not None:
+                    y = extents.extended(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
                 # RoIAlign of mmcv takes any memory for contiguous, and computes nonsense from a map
                 # with channels last.
-                outputs[i] = getattr(self, f"norm{i}")(x).contiguous()
+                outputs[i] = y.contiguous()
         return tuple(outputs[i] for i in self.out_indices)
 
     def init_weights(self) -> None:

@@ -22,12 +22,14 @@ from mmsmlp.layers import (
     CentredLayerNorm2d,
     ChannelMLP,
     Direction,
+    Extents,
     Linear,
     Mean,
     PatchEmbed,
     SplitAttention,
     add,
     add_branch,
+    check_straight,
     is_lean,
     shifted_sum,
     sum_of_shifted_means,
@@ -55,13 +57,17 @@ class S2Component(nn.Module):
         self.fusion = fusion
         self.fc2 = Linear(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
+        if extents is not None:
+            # What moves in from beyond the image is then what was there.
+            x = extents.extended(x)
         maps = self.fc1(x)
         if type(self.fc1) is Linear:
-            mean = sum_of_shifted_means(x, self.shifts, self.fc1.weight, self.fc1.bias)
+            made = dict(weight=self.fc1.weight, bias=self.fc1.bias)
+            mean = sum_of_shifted_means(x, self.shifts, **made, extents=extents)
         else:  # such as one with an adapter, whose maps are not made of the weight alone
-            mean = sum_of_shifted_means(maps, self.shifts)
+            mean = sum_of_shifted_means(maps, self.shifts, extents=extents)
         weights = self.fusion(mean)
         y = shifted_sum(maps.permute(0, 3, 1, 2), weights, self.shifts)
         return self.fc2(y.permute(0, 2, 3, 1))
@@ -93,11 +99,11 @@ class S2MLPv2Block(nn.Module):
         self.mlp = ChannelMLP(channels, mlp_ratio)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
         x = x.permute(0, 2, 3, 1).contiguous()
         lean = is_lean(self)
-        x = add(x, self.drop_path(self.s2(self.norm1(x))), lean)
+        x = add(x, self.drop_path(self.s2(self.norm1(x), extents)), lean)
         return add_branch(x, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
 
     def channel_mixing(self, x: Tensor) -> Tensor:
@@ -154,6 +160,8 @@ class S2MLPv2(PyramidBackbone):
         frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
             k the stem and the first k stages.
         with_cp: Whether blocks recompute their activations in the backward pass.
+        training_padding: What padding is in training, see
+            :class:`~mmsmlp.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation, as mmengine has it; if not given, normal, with the variance of
             what a layer is given kept, and blocks that begin as the identity.
 
@@ -195,6 +203,7 @@ class S2MLPv2(PyramidBackbone):
         drop_path_rate: float = 0.1,
         frozen_stages: int = -1,
         with_cp: bool = False,
+        training_padding: str = "kept",
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(
@@ -202,6 +211,8 @@ class S2MLPv2(PyramidBackbone):
         )
         if fusion not in ("split_attention", "mean"):
             raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
+        if training_padding != "kept":
+            check_straight(direction for shift in shifts for direction in shift)
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
         if out_indices is None:
             out_indices = range(len(arch["depths"]))
@@ -227,6 +238,7 @@ class S2MLPv2(PyramidBackbone):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             with_cp=with_cp,
+            training_padding=training_padding,
             init_cfg=list(INIT) if init_cfg is None else init_cfg,
         )
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -20,10 +21,12 @@ from mmsmlp.layers import (
     GELU,
     AxialMixing,
     ChannelMLP,
+    Extents,
     SparseMLP,
     add,
     add_branch,
     conv_norm,
+    image_norm,
     is_lean,
 )
 from mmsmlp.registry import MODELS
@@ -68,27 +71,31 @@ class SMLPBlock(nn.Module):
         self.act = GELU()
         self.drop_path = DropPath(drop_path)
 
-    def token_mixing(self, x: Tensor, lean: bool) -> Tensor:
+    def token_mixing(self, x: Tensor, lean: bool, extents: Extents | None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W): a local depthwise convolution, then the global sMLP."""
-        y = (self.norm2 if self.dwconv is None else self.norm1)(x)
+        # Zero on padding, which a GELU leaves as it is.
+        y = image_norm(self.norm2 if self.dwconv is None else self.norm1, x, extents)
         # What fuses norms may leave an identity in their place, and the input is not ours.
         inplace = lean and y is not x
         if self.smlp is None:
             return self.act.then(self.dwconv, y, inplace)
         if self.dwconv is not None:
-            y = self.act.then(lambda y: conv_norm(y, self.dwconv, self.norm2, lean), y, inplace)
-        return self.act.then(self.smlp, y, inplace)
+            y = self.act.then(
+                lambda y: conv_norm(y, self.dwconv, self.norm2, lean, extents), y, inplace
+            )
+        smlp = self.smlp if extents is None else partial(self.smlp, extents=extents)
+        return self.act.then(smlp, y, inplace)
 
     def channel_mixing(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C), each token by itself."""
         return self.mlp(self.norm3(x))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
         # As layer norm and channel MLP want it; all else is as fast with it or faster.
         x = x.contiguous(memory_format=torch.channels_last)
         lean = is_lean(self)
-        x = add(x, self.drop_path(self.token_mixing(x, lean)), lean)
+        x = add(x, self.drop_path(self.token_mixing(x, lean, extents)), lean)
         tokens = x.permute(0, 2, 3, 1)
         return add_branch(tokens, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
 
@@ -121,6 +128,8 @@ class SMLPNet(PyramidBackbone):
         smlp_cfg: Further arguments of the sMLP, see :class:`~mmsmlp.layers.SparseMLP`.
         axial_mode: What the axial maps do away from ``img_size``: ``'resample'``, ``'window'`` or
             ``'relative'``, see :class:`~mmsmlp.layers.AxialMixing`. May be changed at any time.
+        training_padding: What padding is in training, see
+            :class:`~mmsmlp.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation, as mmengine has it.
 
     Raises:
@@ -171,6 +180,7 @@ class SMLPNet(PyramidBackbone):
         global_stages: Sequence[int] | None = None,
         smlp_cfg: Mapping[str, Any] = dict(),
         axial_mode: str = "resample",
+        training_padding: str = "kept",
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
@@ -214,6 +224,7 @@ class SMLPNet(PyramidBackbone):
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
             with_cp=with_cp,
+            training_padding=training_padding,
             init_cfg=init_cfg,
         )
         self.axial_mode = axial_mode

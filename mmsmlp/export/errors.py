@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from mmsmlp.launch import UsageError
+from mmsmlp import launch
 
 
-class ExportError(UsageError):
+class ExportError(launch.UsageError):
     """A model that cannot be exported, or a file that is no export; one line says why."""
 
 
@@ -22,10 +21,7 @@ def library(name: str) -> ModuleType:
     Raises:
         ExportError: If it is not installed.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ExportError(f"{name} is missing ({error}): pip install mmsmlp[deploy]") from error
+    return launch.library(name, "deploy", ExportError)
 
 
 def one_line(error: BaseException) -> str:

@@ -25,7 +25,9 @@ def metadata_of(
         cfg: The config.
         precision: In which to compute.
     """
-    converts = any(getattr(preprocessor, name, False) for name in ("_channel_conversion", "to_rgb"))
+    # In the order of mmdet, of mmseg's own release, and of mmpretrain.
+    flags = ("_channel_conversion", "channel_conversion", "to_rgb")
+    converts = any(getattr(preprocessor, name, False) for name in flags)
     # In pipelines of OpenMMLab, images are BGR.
     order = "rgb" if converts else "bgr"
     mean, std = (_channels(getattr(preprocessor, name, None)) for name in ("mean", "std"))

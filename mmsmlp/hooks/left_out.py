@@ -1,10 +1,11 @@
-"""Says which annotations of a data set in COCO's format take no part in training."""
+"""Says what of a data set in COCO's format takes no part in training, or goes by another name."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from mmengine.dist import master_only
@@ -17,10 +18,11 @@ from mmsmlp.registry import HOOKS
 
 @HOOKS.register_module()
 class LeftOutHook(Hook):
-    """Logs what mmdet leaves out of a data set in COCO's format without a word.
+    """Logs what mmdet does to a data set in COCO's format without a word.
 
-    Those are empty and inverted boxes, boxes beyond their image, and objects of categories that
-    are not among the classes.
+    It leaves out empty and inverted boxes, boxes beyond their image, and objects of categories that
+    are not among the classes. It numbers labels in the file's order, so that a class takes the name
+    of another where the config has them in a different one, or has one that the file has not.
     """
 
     @master_only
@@ -29,6 +31,8 @@ class LeftOutHook(Hook):
         for dataset in _coco_datasets(runner.train_dataloader.dataset):
             with open(dataset.ann_file) as file:
                 content = json.load(file)
+            for line in misnamed_classes(content, dataset.metainfo["classes"]):
+                runner.logger.warning(f"{dataset.ann_file}: {line}")
             left_out = left_out_annotations(content, dataset.cat_ids)
             if left_out:
                 parts = [
@@ -49,6 +53,33 @@ def _coco_datasets(dataset: Dataset) -> Iterator[Dataset]:
     for part in [getattr(dataset, "dataset", None), *getattr(dataset, "datasets", [])]:
         if part is not None:
             yield from _coco_datasets(part)
+
+
+def misnamed_classes(content: Mapping[str, Any], classes: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the classes of a config for mmdet's ``CocoDataset``.
+
+    Args:
+        content: Of the annotation file.
+        classes: ``metainfo.classes`` of the data set.
+
+    Yields:
+        A line for each class that the file has not, and one if the others are in another order.
+    """
+    names = [category["name"] for category in content["categories"]]
+    for missing in (name for name in classes if name not in names):
+        nearest = get_close_matches(missing, names, n=1)
+        hint = f" (nearest: {nearest[0]!r})" if nearest else ""
+        yield (
+            f"metainfo.classes has {missing!r}, and no category is called so{hint}; classes behind "
+            "it take the name of the one before"
+        )
+    ordered = [name for name in names if name in classes]
+    wanted = [name for name in classes if name in names]
+    if ordered != wanted:
+        yield (
+            f"categories are in the order {', '.join(ordered)}, and metainfo.classes in the order "
+            f"{', '.join(wanted)}; mmdet goes by the first, so names on pictures will be wrong"
+        )
 
 
 def left_out_annotations(content: Mapping[str, Any], cat_ids: list[int]) -> dict[str, list[int]]:

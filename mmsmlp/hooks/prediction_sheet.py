@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
@@ -17,6 +16,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
+from mmsmlp.pictures import draw_sample
 from mmsmlp.registry import HOOKS
 
 
@@ -69,7 +69,9 @@ class PredictionSheetHook(Hook):
         num_batches = len(getattr(runner, f"{mode}_dataloader"))
         batches = [i * num_batches // self.num_images for i in range(self.num_images)]
         wanted = batches.count(batch_idx)
-        self._panels.extend(_draw(runner, sample) for sample in outputs[:wanted])
+        for sample in outputs[:wanted]:
+            image = mmcv.imread(sample.img_path, channel_order="rgb")
+            self._panels.append(draw_sample(runner.visualizer, image, sample))
 
     @master_only
     def _after_epoch(self, runner: Runner, mode: str = "train") -> None:
@@ -86,16 +88,3 @@ class PredictionSheetHook(Hook):
             axes.imshow(panel, interpolation="nearest")
         figure.suptitle("ground truth, then prediction")
         figure.savefig(Path(runner.work_dir) / self.filename, dpi=80)
-
-
-def _draw(runner: Runner, sample: BaseDataElement) -> np.ndarray:
-    """One image with its annotations as (H, W, 3) RGB, by the library's own visualizer."""
-    image = mmcv.imread(sample.img_path, channel_order="rgb")
-    visualizer = runner.visualizer
-    # Classification has a method of its own name, and one picture for both labels.
-    draw = getattr(visualizer, "visualize_cls", None) or visualizer.add_datasample
-    with tempfile.TemporaryDirectory() as folder:
-        # Without `out_file` the visualizer would add every image to its backends as well.
-        out_file = str(Path(folder) / "panel.png")
-        draw(name="panel", image=image, data_sample=sample, out_file=out_file)
-        return mmcv.imread(out_file, channel_order="rgb")

@@ -4,6 +4,7 @@ from .arguments import add_trust_argument, base_parser
 from .checking import check_checkpoint, check_data, check_folder, check_new_config
 from .configs import load_config, read_config
 from .errors import UsageError
+from .extras import library
 from .markdown import markdown_row, markdown_table
 from .resuming import resume_from
 from .running import build_runner, report, run
@@ -17,6 +18,7 @@ __all__ = [
     "check_data",
     "check_folder",
     "check_new_config",
+    "library",
     "load_config",
     "markdown_row",
     "markdown_table",

@@ -2,16 +2,17 @@
 
 from .activation import GELU
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
+from .extents import Extents
 from .fusion import ConcatFusion, Sum, WeightedSum
 from .lean import add, add_branch, is_lean, is_observed
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
-from .norm import CentredLayerNorm2d, LayerNorm2d, conv_norm
+from .norm import CentredLayerNorm2d, LayerNorm2d, conv_norm, image_norm
 from .patch_embed import PatchEmbed
 from .recomputing import checkpoint
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
-from .shift import SS1, SS2, STAY, Direction, spatial_shift
+from .shift import SS1, SS2, STAY, Direction, check_straight, spatial_shift
 from .shifted_maps import shift_counts, shifted_sum, sum_of_shifted_means
 from .smlp import SparseMLP
 from .split_attention import Mean, SplitAttention
@@ -27,6 +28,7 @@ __all__ = [
     "ChannelMLP",
     "ConcatFusion",
     "Direction",
+    "Extents",
     "LayerNorm2d",
     "Linear",
     "Mean",
@@ -38,8 +40,10 @@ __all__ = [
     "add",
     "add_branch",
     "axis_linear",
+    "check_straight",
     "checkpoint",
     "conv_norm",
+    "image_norm",
     "is_channels_last",
     "is_lean",
     "is_observed",

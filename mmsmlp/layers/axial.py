@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .extents import Extents
 from .linear_maps import axis_linear
 from .resampling import cached_resampling_matrix, resampling_matrix, upsample
 
@@ -96,7 +97,7 @@ class AxialMixing(nn.Module):
         """
         return upsample(self.mix(x), x.shape[2:])
 
-    def mix(self, x: Tensor) -> Tensor:
+    def mix(self, x: Tensor, extents: Extents | None = None) -> Tensor:
         """Mix tokens, and leave going up to the length of ``x`` to whoever calls.
 
         Going up is the last step of ``'resample'`` above the native length. It commutes with any
@@ -104,11 +105,14 @@ class AxialMixing(nn.Module):
 
         Args:
             x: ``(N, C, H, W)``.
+            extents: Of images to be mixed as if each were alone.
 
         Returns:
             The mixed map, of the native length where that is the shorter one and the mode is
-            ``'resample'``; :func:`~mmsmlp.layers.upsample` brings it back.
+            ``'resample'``; :func:`bring_back` does what it says.
         """
+        if extents is not None:
+            return self._mix_images(x, extents)
         length = x.shape[self.dim]
         if length == self.length:
             return axis_linear(x, self.weight, self.bias, self.dim)
@@ -123,9 +127,32 @@ class AxialMixing(nn.Module):
             weight, bias = up @ weight, up @ bias
         return axis_linear(x, weight, bias, self.dim)
 
+    def _mix_images(self, x: Tensor, extents: Extents) -> Tensor:
+        length = x.shape[self.dim]
+        if self.mode == "resample":
+            down, up = extents.resampling(self.dim, self.length, self.weight)
+            weight, bias = self.weight @ down, self.bias.expand(len(down), -1)
+            if length <= self.length:
+                weight, bias = up @ weight, up @ self.bias
+            return axis_linear(x, weight, bias, self.dim)
+        x, lengths = extents.without_padding(x), extents.lengths(self.dim)
+        if self.mode == "window":
+            # Alone, what fits into one window begins with it.
+            y, native = self._mix_windows(x), lengths <= self.length
+            if length <= self.length or not self.shift:
+                return y
+        else:
+            y, native = self._mix_offsets(x), lengths == self.length
+            if length < self.length:
+                return y
+        line = x.narrow(self.dim, 0, self.length)
+        rest = x.narrow(self.dim, self.length, length - self.length)
+        mixed = axis_linear(line, self.weight, self.bias, self.dim)
+        return torch.where(native[:, None, None, None], torch.cat([mixed, rest], self.dim), y)
+
     def _mix_windows(self, x: Tensor) -> Tensor:
         length = x.shape[self.dim]
-        if length < self.length:
+        if length <= self.length:
             return axis_linear(x, self.weight[:length, :length], self.bias[:length], self.dim)
         windows = (length + self.shift + self.length - 1) // self.length
         after = windows * self.length - self.shift - length
@@ -149,6 +176,26 @@ class AxialMixing(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.length}, dim={self.dim}, mode={self.mode!r}, shift={self.shift}"
+
+
+def bring_back(x: Tensor, size: tuple[int, int], extents: Extents | None = None) -> Tensor:
+    """Bring mixed maps up from their native lengths, see :meth:`AxialMixing.mix`.
+
+    Args:
+        x: ``(N, C, H, W)``.
+        size: Height and width to be, neither below what it is.
+        extents: Of images that each go up by themselves.
+
+    Returns:
+        ``x`` with another H and W; ``x`` itself where that is no change.
+    """
+    if extents is None:
+        return upsample(x, size)
+    for dim in (-2, -1):
+        if x.shape[dim] != size[dim]:
+            _, up = extents.resampling(dim, x.shape[dim], x)
+            x = axis_linear(x, up, None, dim)
+    return x
 
 
 def diagonal_means(matrix: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,12 @@ from .recording import is_recording
 
 # As many as have the hidden layer of a channel MLP in a CPU's cache.
 TOKENS_AT_A_TIME = 8192
+
+
+def in_parts(*tokens: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Rows of tensors, on a CPU no more at a time than its cache has room for."""
+    size = TOKENS_AT_A_TIME if tokens[0].is_cpu else max(len(tokens[0]), 1)
+    return zip(*(x.split(size) for x in tokens), strict=True)
 
 
 def is_lean(module: nn.Module) -> bool:
@@ -55,6 +61,6 @@ def add_branch(
     if not lean:
         return x + drop_path(branch(x))
     tokens = x.view(-1, x.shape[-1])
-    for part in tokens.split(TOKENS_AT_A_TIME) if x.is_cpu else [tokens]:
+    for (part,) in in_parts(tokens):
         part += branch(part)
     return x

@@ -13,6 +13,9 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from .batch_norm import batch_norm_of_images
+from .extents import Extents
+
 
 class LayerNorm2d(nn.LayerNorm):
     """Layer norm over the channels of each token of a map.
@@ -56,13 +59,13 @@ class CentredLayerNorm2d(LayerNorm2d):
             state_dict = {prefix + "running_mean": zeros, **state_dict}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
+    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), channels last in memory; the mean is that of images."""
         if not self.training:
             tokens, bias = x.permute(0, 2, 3, 1), self.bias - self.running_mean
             y = F.layer_norm(tokens, self.normalized_shape, self.weight, bias, self.eps)
             return y.permute(0, 3, 1, 2)
-        y, mean = _LessMean.apply(super().forward(x), self.running_mean.dtype)
+        y, mean = _LessMean.apply(super().forward(x), self.running_mean.dtype, extents)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
         return y
@@ -75,21 +78,33 @@ class _LessMean(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        ctx.dtype = dtype
-        y, mean = _less_mean(x, dtype)
+    def forward(
+        ctx, x: Tensor, dtype: torch.dtype, extents: Extents | None
+    ) -> tuple[Tensor, Tensor]:
+        ctx.dtype, ctx.extents = dtype, extents
+        mean = _mean_of_tokens(x, dtype, extents)
         ctx.mark_non_differentiable(mean)
-        return y, mean
+        return x - mean.to(x.dtype)[:, None, None], mean
 
     @staticmethod
-    def backward(ctx, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
-        return _less_mean(grad, ctx.dtype)[0], None
+    def backward(ctx, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+        extents = ctx.extents
+        if extents is None:
+            mean = _mean_of_tokens(grad, ctx.dtype, None)
+            return grad - mean.to(grad.dtype)[:, None, None], None, None
+        # All tokens are less the mean, and images alone make it.
+        total = mean_of_all(grad.sum(dim=(0, 2, 3), dtype=ctx.dtype))
+        share = total / mean_of_all(extents.num_tokens.sum())
+        less = extents.inside(grad.dtype) * share.to(grad.dtype)[:, None, None]
+        return grad - less, None, None
 
 
-def _less_mean(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _mean_of_tokens(x: Tensor, dtype: torch.dtype, extents: Extents | None) -> Tensor:
     tokens = x.permute(0, 2, 3, 1).flatten(0, 2)
-    mean = mean_of_all(tokens.mean(dim=0, dtype=dtype))
-    return x - mean.to(x.dtype)[:, None, None], mean
+    if extents is None:
+        return mean_of_all(tokens.mean(dim=0, dtype=dtype))
+    total = extents.inside(dtype).flatten() @ tokens.to(dtype)
+    return mean_of_all(total) / mean_of_all(extents.num_tokens.sum())
 
 
 def mean_of_all(x: Tensor) -> Tensor:
@@ -99,7 +114,29 @@ def mean_of_all(x: Tensor) -> Tensor:
     return all_reduce(x) / dist.get_world_size()
 
 
-def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, lean: bool) -> Tensor:
+def image_norm(norm: nn.Module, x: Tensor, extents: Extents | None) -> Tensor:
+    """A norm of maps, whose statistics are those of images without their padding.
+
+    Args:
+        norm: Any norm; of batch norms these are the statistics.
+        x: ``(N, C, H, W)``.
+        extents: Of the images; ``norm(x)`` if not given.
+
+    Returns:
+        ``(N, C, H, W)``, zero where padding is.
+    """
+    if extents is None:
+        return norm(x)
+    learns = not extents.counted and (norm.training or getattr(norm, "running_mean", 0) is None)
+    if learns and isinstance(norm, _BatchNorm):
+        return batch_norm_of_images(norm, x, extents)
+    y = norm(x, extents) if learns and isinstance(norm, CentredLayerNorm2d) else norm(x)
+    return extents.without_padding(y)
+
+
+def conv_norm(
+    x: Tensor, conv: nn.Conv2d, norm: nn.Module, lean: bool, extents: Extents | None = None
+) -> Tensor:
     """A convolution and its norm, in one pass if lean and the norm's statistics are fixed.
 
     Args:
@@ -107,6 +144,7 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, lean: bool) -> Tensor
         conv: The convolution.
         norm: Any norm; only batch norms become part of the convolution.
         lean: Whether nobody looks at what is in between, see :func:`~mmsmlp.layers.is_lean`.
+        extents: Of images whose statistics the norm takes.
 
     Returns:
         ``norm(conv(x))``.
@@ -116,7 +154,7 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module, lean: bool) -> Tensor
     # product of kernel and scale.
     plain = type(conv) is nn.Conv2d and conv.weight.dtype in (torch.float32, torch.float64)
     if not (lean and fixed and plain):
-        return norm(conv(x))
+        return image_norm(norm, conv(x), extents)
     weight, bias = fuse_conv_bn_weights(
         conv.weight,
         conv.bias,

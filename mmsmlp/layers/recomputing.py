@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -29,25 +30,27 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
             norm.num_batches_tracked = num_batches_tracked
 
 
-def checkpoint(module: nn.Module, x: Tensor) -> Tensor:
-    """``module(x)`` with its activations recomputed in the backward pass, to save memory.
+def checkpoint(module: nn.Module, x: Tensor, *others: Any) -> Tensor:
+    """``module(x, *others)`` with its activations recomputed in the backward pass, to save memory.
 
     The second forward pass sees each batch again; torch's own function would let the batch norms
     count it twice. In a compiled graph it does not: statistics are written once, when the graph has
     run.
 
     Args:
-        module: Any module of one tensor.
+        module: Any module of one tensor, and of what the backward pass has no interest in.
         x: Its input.
+        others: What else it takes.
 
     Returns:
         Its output, the same as without checkpointing.
     """
     if is_recording():
-        return torch_checkpoint(module, x, use_reentrant=False)
+        return torch_checkpoint(module, x, *others, use_reentrant=False)
     return torch_checkpoint(
         module,
         x,
+        *others,
         use_reentrant=False,
         context_fn=lambda: (nullcontext(), _statistics_kept(module)),
     )

@@ -31,15 +31,51 @@ def resampling_matrix(
     Returns:
         ``(target, source)``; ``matrix @ line`` resamples a line.
     """
-    # Built in at least float32: in half precision the rows would not sum to one.
-    build_dtype = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
-    ratio = source / target
-    centres = (torch.arange(target, dtype=build_dtype, device=device) + 0.5) * ratio
-    samples = torch.arange(source, dtype=build_dtype, device=device) + 0.5
-    distance = (samples - centres[:, None]).abs()
+    samples, centres = (torch.arange(length, device=device) for length in (source, target))
+    dtype = dtype or torch.get_default_dtype()
+    return _normalised(_triangles(samples, centres[:, None], source, target, dtype), dtype)
+
+
+def resampling_matrices(
+    sources: Tensor, targets: Tensor, size: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """:func:`resampling_matrix` of lines that differ in length, padded to one size.
+
+    Args:
+        sources: ``(N,)``, numbers of samples to read.
+        targets: ``(N,)``, numbers of samples to make.
+        size: Rows and columns of the result. Rows beyond the target repeat the last one, columns
+            beyond the source are zero.
+        dtype: Of the result.
+
+    Returns:
+        ``(N, *size)``.
+    """
+    sources, targets = sources[:, None, None], targets[:, None, None]
+    rows, columns = (torch.arange(length, device=sources.device) for length in size)
+    centres = torch.minimum(rows[:, None], targets - 1)
+    triangles = _triangles(columns, centres, sources, targets, dtype)
+    return _normalised(triangles * (columns < sources), dtype)
+
+
+def _triangles(
+    samples: Tensor,
+    centres: Tensor,
+    source: int | Tensor,
+    target: int | Tensor,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Weights of the samples of a line around those that are made of it."""
+    # Built in at least float32: in half precision the rows would not sum to one. Distances are
+    # whole numbers, with 2 source·target to the line: equal ones are equal in any batch.
+    build_dtype = torch.promote_types(dtype, torch.float32)
+    distance = ((2 * samples + 1) * target - (2 * centres + 1) * source).abs().to(build_dtype)
     # The wider of both kernels, going up or down: no graph has to know which one it is.
-    matrix = torch.maximum(1 - distance, 1 - distance / ratio).clamp(min=0)
-    return (matrix / matrix.sum(dim=1, keepdim=True)).to(dtype)
+    return torch.maximum(1 - distance / (2 * target), 1 - distance / (2 * source)).clamp(min=0)
+
+
+def _normalised(matrix: Tensor, dtype: torch.dtype) -> Tensor:
+    return (matrix / matrix.sum(dim=-1, keepdim=True)).to(dtype)
 
 
 @lru_cache(maxsize=1024)

@@ -62,6 +62,22 @@ def channel_groups(directions: Sequence[Direction], channels: int) -> list[tuple
     return [*groups, (slice(len(directions) * size, channels), (0, 0))]
 
 
+def check_straight(directions: Iterable[Direction]) -> None:
+    """Refuse what moves along both axes at once, where padding is to be left out.
+
+    An image goes on over its padding with its border, so that tokens which move in from there are
+    those that stay if the image is alone. Diagonally they are not.
+
+    Raises:
+        ValueError: If a direction is diagonal.
+    """
+    if diagonal := [direction for direction in directions if all(direction)]:
+        raise ValueError(
+            "directions must be along one axis each unless training_padding is 'kept', got "
+            f"{diagonal}"
+        )
+
+
 def _move(x: Tensor, down: int, right: int) -> Tensor:
     """``x`` with its tokens moved, and the border that nothing moves into as it was."""
     height, width = x.shape[-2:]

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .extents import Extents
 from .precision import without_autocast
 from .recording import is_recording
 from .shift import Direction, channel_groups, spatial_shift
@@ -38,7 +39,11 @@ def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tenso
 
 
 def sum_of_shifted_means(
-    x: Tensor, shifts: Sequence[Shift], weight: Tensor | None = None, bias: Tensor | None = None
+    x: Tensor,
+    shifts: Sequence[Shift],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    extents: Extents | None = None,
 ) -> Tensor:
     """The sum over K shifted maps of the mean over their tokens, without a shifted map.
 
@@ -51,21 +56,25 @@ def sum_of_shifted_means(
         shifts: Directions of each map.
         weight: Of the linear map that makes the maps, ``(K·C, C_in)``.
         bias: ``(K·C,)``.
+        extents: Of images to take the means of, without their padding.
 
     Returns:
         ``(N, C)``, in single precision at least.
     """
-    directions = list(dict.fromkeys(d for shift in _hashable(shifts) for d in [*shift, (0, 0)]))
+    directions = tuple(dict.fromkeys(d for shift in _hashable(shifts) for d in [*shift, (0, 0)]))
     height, width = x.shape[1:3]
     dtype = torch.promote_types(x.dtype, torch.float32)
-    counts = (shift_counts if is_recording() else _counted_once)(
-        tuple(directions), height, width, x.device
-    )
+    if extents is None:
+        count = shift_counts if is_recording() else _counted_once
+        counts, num_tokens = count(directions, height, width, x.device), height * width
+    else:
+        counts = extents.once(directions, lambda: image_shift_counts(directions, extents))
+        num_tokens = extents.num_tokens[:, None, None].to(dtype)
     with without_autocast(x):
         # No map is converted: half precision holds the counts, and sums over millions of tokens as
         # thousandths. (A constant of this module's would not compile together with `with_cp`.)
         thousandths = (counts.to(x.dtype) / 1024) @ x.flatten(1, 2)
-        means = thousandths.to(dtype) * (1024 / (height * width))
+        means = thousandths.to(dtype) * (1024 / num_tokens)
         channels = (x.shape[3] if weight is None else len(weight)) // len(shifts)
         groups = [
             (group.stop - group.start, directions.index(direction))
@@ -103,7 +112,24 @@ def shift_counts(
     """
     rows = torch.arange(height, device=device)[:, None]
     columns = torch.arange(width, device=device)
+    return _counts(directions, rows, columns, height, width)
 
+
+def image_shift_counts(directions: Sequence[Direction], extents: Extents) -> Tensor:
+    """:func:`shift_counts` of the images of a padded batch: ``(N, D, H·W)``, zero on padding."""
+    heights, widths = (lengths[:, None, None] for lengths in (extents.heights, extents.widths))
+    rows, columns = (torch.arange(side, device=heights.device) for side in extents.size)
+    counts = _counts(directions, rows[:, None], columns, heights, widths)
+    return counts.masked_fill(extents.padding.flatten(1)[:, None], 0)
+
+
+def _counts(
+    directions: Sequence[Direction],
+    rows: Tensor,
+    columns: Tensor,
+    height: int | Tensor,
+    width: int | Tensor,
+) -> Tensor:
     def inside(down: int, right: int) -> Tensor:
         """Whether there is a token that many steps down and to the right."""
         return (
@@ -115,8 +141,8 @@ def shift_counts(
 
     # Once where it goes to, if that is on the map, and once if nothing moves into its place.
     return torch.stack(
-        [inside(down, right).long() + ~inside(-down, -right) for down, right in directions]
-    ).flatten(1)
+        [inside(down, right).long() + ~inside(-down, -right) for down, right in directions], dim=-3
+    ).flatten(-2)
 
 
 @lru_cache(maxsize=1024)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .axial import AxialMixing
+from .axial import AxialMixing, bring_back
+from .extents import Extents
 from .fusion import ConcatFusion, Sum, WeightedSum
-from .resampling import upsample
 
 
 class SparseMLP(nn.Module):
@@ -57,21 +57,29 @@ class SparseMLP(nn.Module):
         else:
             raise ValueError(f"fusion must be 'concat', 'sum' or 'weighted_sum', got {fusion!r}")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), for any H and W."""
         branches = [(self.row, self.column)] if self.sequential else [(self.row,), (self.column,)]
-        maps = [self._branch(k, axials, x) for k, axials in enumerate(branches, int(self.identity))]
+        maps = [
+            self._branch(k, axials, x, extents)
+            for k, axials in enumerate(branches, int(self.identity))
+        ]
         if self.identity:
             maps.append(self.fuse.map(0, x))
-        # In place: the first branch is a tensor of its own, and no gradient needs its values.
         y, *others = maps
+        if extents is not None:
+            # The first branch is a view, and a gradient would have to be copied for it.
+            return sum(others, y)
+        # In place: the first branch is a tensor of its own, and no gradient needs its values.
         for other in others:
             y += other
         return y
 
-    def _branch(self, k: int, axials: Sequence[AxialMixing], x: Tensor) -> Tensor:
+    def _branch(
+        self, k: int, axials: Sequence[AxialMixing], x: Tensor, extents: Extents | None
+    ) -> Tensor:
         """Map ``k`` of the fusion, made by axial maps one after the other."""
         y = x
         for axial in axials:
-            y = axial.mix(y)
-        return upsample(self.fuse.map(k, y), x.shape[2:])
+            y = axial.mix(y, extents)
+        return bring_back(self.fuse.map(k, y), x.shape[2:], extents)

@@ -8,7 +8,8 @@ from .error_sheet import draw_errors
 from .errors import PictureError
 from .features import Components, draw_features, principal_components
 from .networks import build_backbone, images_as_input, input_of, load_weights
-from .receptive_field import draw_receptive_fields, extent, receptive_fields
+from .predictions import draw_sample
+from .receptive_field import draw_receptive_fields, extent, receptive_fields, relative
 from .style import FORMATS, save
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "draw_errors",
     "draw_features",
     "draw_receptive_fields",
+    "draw_sample",
     "extent",
     "ground_truth",
     "images_as_input",
@@ -40,6 +42,7 @@ __all__ = [
     "read_curves",
     "read_detections",
     "receptive_fields",
+    "relative",
     "save",
     "shown_metrics",
 ]

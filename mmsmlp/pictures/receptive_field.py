@@ -18,9 +18,12 @@ PANEL = 2.2  # inches
 
 
 def receptive_fields(
-    network: Callable[[Tensor], Sequence[Tensor]], images: Iterable[Tensor], seed: int = 0
+    network: Callable[[Tensor], Sequence[Tensor]],
+    images: Iterable[Tensor],
+    seed: int = 0,
+    at: tuple[float, float] = (0.5, 0.5),
 ) -> list[np.ndarray]:
-    """How much the centre token of each map depends on each pixel.
+    """How much a token of each map, that of the centre by default, depends on each pixel.
 
     It is the gradient of the token with respect to the image, absolute, summed over the channels of
     the image and averaged over images. The channels of the token are added up with random signs,
@@ -30,6 +33,7 @@ def receptive_fields(
         network: Gives maps of an image, as a backbone does.
         images: Each ``(1, C, H, W)``, all of one size.
         seed: Of the signs.
+        at: Where the token is: parts of the height and of the width, from 0 to below 1.
 
     Returns:
         A field ``(H, W)`` by map.
@@ -41,7 +45,7 @@ def receptive_fields(
         maps = network(x)
         gradients.append([])
         for y in maps:
-            row, column = (length // 2 for length in y.shape[2:])
+            row, column = (int(part * length) for part, length in zip(at, y.shape[2:], strict=True))
             signs = torch.randint(2, y.shape[1:2], generator=generator).to(y) * 2 - 1
             token = y[0, :, row, column] @ signs
             (gradient,) = torch.autograd.grad(token, x, retain_graph=y is not maps[-1])
@@ -54,6 +58,11 @@ def extent(field: np.ndarray, share: float = 0.5) -> float:
     within = np.cumsum(np.sort(field, axis=None)[::-1])
     # A share that is reached exactly shall not be missed by rounding.
     return (np.searchsorted(within, share * within[-1] * (1 - 1e-9)) + 1) / field.size
+
+
+def relative(field: np.ndarray) -> np.ndarray:
+    """A field on the scale of its largest gradient, from ``FLOOR`` to 1."""
+    return np.clip(field / field.max(), FLOOR, 1)
 
 
 def draw_receptive_fields(fields: Mapping[str, Sequence[np.ndarray]]) -> Figure:
@@ -71,8 +80,7 @@ def draw_receptive_fields(fields: Mapping[str, Sequence[np.ndarray]]) -> Figure:
         for axes in row[len(stages) :]:
             axes.axis("off")
         for i, (axes, field) in enumerate(zip(row, stages, strict=False)):
-            relative = np.clip(field / field.max(), FLOOR, 1)
-            picture = axes.imshow(relative, SEQUENTIAL, norm=LogNorm(FLOOR, 1))
+            picture = axes.imshow(relative(field), SEQUENTIAL, norm=LogNorm(FLOOR, 1))
             axes.set_title(f"stage {i + 1}: half in {extent(field):.1%}", fontsize=9)
     for axes in grid[-1]:
         axes.set_xlabel("column (pixels)")

@@ -15,7 +15,7 @@ from torch import nn
 
 from mmsmlp.catalogue import BACKBONES
 
-from .errors import SwapError, one_line
+from .errors import SwapError, missing_package, one_line
 from .levels import Levels
 
 # Of the image that a backbone is tried on, if it takes any: a multiple of all strides there are.
@@ -57,6 +57,10 @@ def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Modu
     try:
         return models.build(ConfigDict(cfg))
     except Exception as error:  # whatever a third party's constructor raises
+        if package := missing_package(error):
+            raise SwapError(
+                f"its {name} needs the package {package}, which is not installed"
+            ) from error
         raise SwapError(f"its {name} cannot be built: {one_line(error)}") from error
 
 

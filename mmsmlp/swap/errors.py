@@ -1,5 +1,6 @@
 """What stands in the way of a swap."""
 
+import re
 import traceback
 
 from torch import nn
@@ -7,6 +8,16 @@ from torch import nn
 
 class SwapError(Exception):
     """A model cannot take the backbone; the message says why, in a line."""
+
+
+# What Python and OpenMMLab's models say of a package that is not there.
+MISSING = re.compile(r"No module named '(\w+)|(\w+) is not installed|pip install [\"`']?(\w[\w-]*)")
+
+
+def missing_package(error: Exception) -> str | None:
+    """The package for want of which something failed, if that was the reason."""
+    found = MISSING.search(str(error))
+    return found and next(filter(None, found.groups()))
 
 
 def one_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Padding does not change what a network makes of an image."""
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -8,8 +9,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.backbones.padding import image_extents, run_without_padding
+from mmsmlp.layers import CentredLayerNorm2d
 from mmsmlp.registry import MODELS
 
 FOUR_STAGES = dict(embed_dims=(8, 12, 16, 24), depths=(1, 1, 2, 1), mlp_ratio=2)
@@ -28,6 +31,21 @@ NETWORKS = {
 }
 # Blocks that begin as the identity would hide what they do.
 NO_ZEROS = dict(type="Kaiming", layer=["Conv2d", "Linear"])
+BATCHES = {
+    "larger mates": [(50, 70), (64, 96), (96, 96)],
+    "across the native size": [(32, 32), (64, 64), (16, 17), (63, 65)],
+    "one token and all of it": [(1, 1), (64, 96), (96, 33)],
+    "one image": [(50, 70)],
+}
+SIDES = st.integers(1, 100)
+# Of sMLPNet alone: what else its tokens can be mixed by.
+MIXINGS = {
+    "window": dict(axial_mode="window"),
+    "relative": dict(axial_mode="relative"),
+    "sequential": dict(smlp_cfg=dict(sequential=True, fusion="weighted_sum")),
+    "sequential windows": dict(axial_mode="window", smlp_cfg=dict(sequential=True)),
+    "local and global stages": dict(local_stages=(0, 1), global_stages=(1, 2, 3)),
+}
 SIZES = [(64, 96), (50, 70), (96, 33), (50, 70), (1, 1)]
 
 
@@ -89,7 +107,7 @@ def test_the_order_of_images_does_not_matter(network) -> None:
         torch.testing.assert_close(y, expected[order], rtol=0, atol=1e-5)
 
 
-def test_training_is_as_without(network) -> None:
+def test_training_keeps_padding_by_default(network) -> None:
     """Norms and gradients see the batch as one tensor, padding included."""
     batch = pad(images(*SIZES)).double().requires_grad_()
     network.train().double()
@@ -187,7 +205,8 @@ def test_extents_against_a_search(sizes: list[tuple[int, int]], seed: int) -> No
             (max(y for _, y, _ in filled) + 1, max(x for *_, x in filled) + 1) if filled else (6, 7)
         )
     # Empty in one axis only cannot be: a pixel fills a row and a column.
-    assert image_extents(x) == expected
+    extents = image_extents(x)
+    assert list(zip(extents.heights.tolist(), extents.widths.tolist(), strict=True)) == expected
 
 
 def test_only_the_image_is_computed_on() -> None:
@@ -200,3 +219,186 @@ def test_only_the_image_is_computed_on() -> None:
 
     run_without_padding(network, pad(images((64, 96), (50, 70), (96, 33), (50, 70))), [4])
     assert sorted(seen) == [(1, 3, 64, 96), (1, 3, 96, 33), (2, 3, 50, 70)]
+
+
+def training(network: nn.Module, padding: str = "left_out") -> nn.Module:
+    """In training mode, with norms in evaluation mode."""
+    network.training_padding = padding
+    for module in network.train().modules():
+        if isinstance(module, _BatchNorm | CentredLayerNorm2d):
+            module.eval()
+    return network
+
+
+@functools.cache
+def built(name: str) -> nn.Module:
+    return training(build(name))
+
+
+def assert_as_alone(network: nn.Module, batch: list[Tensor], gradients: bool = True) -> None:
+    """Features on the area of each image, and gradients of the weights for a loss there."""
+    together = network(pad(batch))
+    generator = torch.Generator().manual_seed(2)
+    for i, x in enumerate(batch):
+        alone = network(x[None])
+        on_image = [
+            y[i : i + 1, :, : z.shape[2], : z.shape[3]]
+            for y, z in zip(together, alone, strict=True)
+        ]
+        for y, expected in zip(on_image, alone, strict=True):
+            torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
+        if not gradients:
+            continue
+        # Weighted: norms make the sum of an output, and of its squares, constant.
+        weights = [torch.randn(y.shape, generator=generator) for y in alone]
+        of_alone, of_image = (
+            torch.autograd.grad(
+                sum((w * y).sum() for w, y in zip(weights, maps, strict=True)),
+                network.parameters(),
+                retain_graph=True,
+                allow_unused=True,
+            )
+            for maps in (alone, on_image)
+        )
+        for gradient, expected in zip(of_image, of_alone, strict=True):
+            assert (gradient is None) == (expected is None)
+            if expected is not None:
+                error = (gradient - expected).norm()
+                assert error <= 1e-4 * expected.norm() + 1e-5
+
+
+@pytest.mark.parametrize("sizes", BATCHES.values(), ids=BATCHES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_features_and_gradients_are_those_of_the_image_alone(name: str, sizes: list) -> None:
+    assert_as_alone(built(name), images(*sizes))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@given(sizes=st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=3))
+@settings(max_examples=10, deadline=None)
+def test_any_size_beside_any_other(name: str, sizes: list[tuple[int, int]]) -> None:
+    assert_as_alone(built(name), images(*sizes))
+
+
+@pytest.mark.parametrize("settings", MIXINGS.values(), ids=MIXINGS)
+@pytest.mark.parametrize("sizes", BATCHES.values(), ids=BATCHES)
+def test_other_ways_of_mixing(settings: dict, sizes: list) -> None:
+    torch.manual_seed(0)
+    network = training(MODELS.build(dict(NETWORKS["SMLPNet"], **settings)))
+    assert_as_alone(network, images(*sizes))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_maps_go_on_with_the_border_of_the_image(name: str) -> None:
+    network, batch = built(name), images((50, 70), (96, 33), (1, 1), (64, 96))
+    maps = network(pad(batch))
+    for y, stride in zip(maps, network.strides, strict=True):
+        for image, x in zip(y, batch, strict=True):
+            h, w = (-(-side // stride) for side in x.shape[1:])
+            assert torch.equal(image[:, h:], image[:, h - 1 : h].expand_as(image[:, h:]))
+            assert torch.equal(image[:, :, w:], image[:, :, w - 1 : w].expand_as(image[:, :, w:]))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_of_what_goes_on_reach_the_border(name: str) -> None:
+    """A loss on padding is one on the image's last tokens."""
+    network = built(name)
+    (x,) = images((50, 70))
+    together, alone = network(pad([x, *images((96, 96))])), network(x[None])
+    of_padding = of_border = 0
+    for y, z in zip(together, alone, strict=True):
+        h, w = z.shape[2:]
+        rows, columns = (
+            torch.arange(side).clamp(max=last - 1)
+            for side, last in zip(y.shape[2:], (h, w), strict=True)
+        )
+        extended = z[:, :, rows[:, None], columns]
+        weight = torch.randn_like(extended)
+        of_padding += (weight * y[:1]).sum()
+        of_border += (weight * extended).sum()
+    gradients, expected = (
+        torch.autograd.grad(loss, network.parameters(), allow_unused=True)
+        for loss in (of_padding, of_border)
+    )
+    for gradient, other in zip(gradients, expected, strict=True):
+        if gradient is not None:
+            assert (gradient - other).norm() <= 1e-4 * other.norm() + 1e-5
+
+
+@pytest.mark.parametrize("with_cp", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_padding_is_nothing_to_norms_that_learn(name: str, with_cp: bool) -> None:
+    """An image in a larger frame: outputs, gradients and running statistics of a step."""
+    (x,) = images((50, 70))
+    frame = torch.zeros(1, 3, 96, 128)
+    frame[:, :, :50, :70] = x
+    results = []
+    for batch in (x[None], frame):
+        network = build(name).double().train()
+        network.training_padding, network.with_cp = "left_out", with_cp
+        maps = network(batch.double())
+        if not results:
+            weights = [torch.randn_like(y) for y in maps]
+        on_image = [y[:, :, : w.shape[2], : w.shape[3]] for y, w in zip(maps, weights, strict=True)]
+        sum((w * y).sum() for w, y in zip(weights, on_image, strict=True)).backward()
+        gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+        results.append((on_image, gradients, dict(network.named_buffers())))
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_counted_padding_changes_statistics_alone(name: str) -> None:
+    batch = images((50, 70), (96, 96))
+    assert_as_alone(training(build(name), "counted"), batch, gradients=False)
+    statistics = []
+    for padding in ("counted", "left_out"):
+        network = build(name).train()
+        network.training_padding = padding
+        network(pad(batch))
+        means = [value for key, value in network.named_buffers() if key.endswith("running_mean")]
+        statistics.append(torch.cat(means))
+    assert not torch.allclose(*statistics)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_batch_without_padding_is_computed_as_ever(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = built(name)
+    batch = torch.stack(images((64, 96), (64, 96)))
+    seen = []
+    extract = network._extract
+    monkeypatch.setattr(
+        network, "_extract", lambda *inputs: seen.append(inputs) or extract(*inputs)
+    )
+    network(batch)
+    ((_, extents),) = seen
+    assert extents is None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_half_precision_in_training(name: str, half: torch.dtype) -> None:
+    network, batch = built(name), images((64, 96), (50, 70))
+    with torch.autocast("cpu", half):
+        together, alone = network(pad(batch)), network(batch[1][None])
+    for y, expected in zip(together, alone, strict=True):
+        h, w = expected.shape[2:]
+        error = (y[1:, :, :h, :w].float() - expected.float()).norm()
+        assert error <= 0.02 * expected.float().norm()
+        assert y.dtype == expected.dtype
+
+
+def test_it_is_off_by_default_and_a_wrong_value_is_named() -> None:
+    assert MODELS.build(NETWORKS["SMLPNet"]).training_padding == "kept"
+    with pytest.raises(ValueError, match=r"training_padding must be one of .*'left_out'.*'gone'"):
+        MODELS.build(dict(NETWORKS["S2MLP"], training_padding="gone"))
+
+
+@pytest.mark.parametrize("name", ["S2MLP", "S2MLPv2"])
+def test_diagonal_shifts_are_refused(name: str) -> None:
+    """The border of an image does not stand for what is beyond it there."""
+    diagonal = ((1, 1), (0, 1))
+    directions = dict(directions=diagonal) if name == "S2MLP" else dict(shifts=(diagonal, ()))
+    MODELS.build(dict(NETWORKS[name], **directions))
+    with pytest.raises(ValueError, match=r"along one axis each .*\(1, 1\)"):
+        MODELS.build(dict(NETWORKS[name], **directions, training_padding="left_out"))

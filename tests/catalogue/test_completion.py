@@ -1,6 +1,8 @@
-"""How shells complete ``python -m mmsmlp …``, with a stand-in for argcomplete."""
+"""How shells complete ``python -m mmsmlp …``, with a stand-in for argcomplete and with itself."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +59,38 @@ def test_names_are_offered_without_importing_torch(
 def test_a_tool_is_not_run_where_argcomplete_is_missing(tmp_path: Path) -> None:
     done = complete("list nothing", "raise ImportError", tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize(
+    ("shell", "options"), [("bash", ["--norc", "--noprofile", "-i"]), ("zsh", ["-f", "-i"])]
+)
+def test_a_shell_completes_as_documented(shell: str, options: list[str], tmp_path: Path) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    pytest.importorskip("argcomplete")
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} (apt install {shell})")
+    _, _, section = (ROOT / "docs" / "get_started.md").read_text().partition("## Tab completion")
+    (start,) = re.findall(rf"```{shell}\n# ~/.{shell}rc\n(.*?)```", section, re.DOTALL)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {
+        "PATH": path,
+        "PYTHONPATH": str(ROOT),
+        "HOME": str(tmp_path),
+        "TERM": "dumb",
+    }
+    wide = dict(encoding="utf-8", dimensions=(50, 200))
+    child = pexpect.spawn(shell, options, env=environment, cwd=tmp_path, **wide)
+    try:
+        for line in start.splitlines():
+            child.sendline(f"{line}; echo do''ne")  # what is typed is echoed, too
+            child.expect("done")
+        for begun, rest in (
+            ("sw", "ap_backbone"),
+            ("list --task s", "egmentation"),
+            ("train mmsmlp::mask_rcnn_s2mlp_", "wide.py"),
+        ):
+            child.send(f"python -m mmsmlp {begun}\t")
+            child.expect_exact(rest)
+            child.sendcontrol("u")
+    finally:
+        child.close(force=True)

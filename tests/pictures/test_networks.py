@@ -32,6 +32,16 @@ def test_the_receptive_field_of_a_convolution_is_its_kernel() -> None:
     np.testing.assert_allclose(field, expected, rtol=1e-6)
 
 
+def test_the_point_is_given_as_parts_of_height_and_width() -> None:
+    image = torch.randn(1, 1, 6, 10)
+    pool = nn.AvgPool2d(2)
+    for at, row, column in (((0.0, 0.99), 0, 4), ((0.66, 0.5), 1, 2), ((0.67, 0.19), 2, 0)):
+        (field,) = receptive_fields(lambda x: (pool(x),), [image], at=at)
+        expected = np.zeros((6, 10))
+        expected[2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = 0.25
+        np.testing.assert_allclose(field, expected)
+
+
 def test_fields_are_means_over_images() -> None:
     images = [torch.full((1, 1, 5, 5), 1.0), torch.full((1, 1, 5, 5), 3.0)]
     (field,) = receptive_fields(lambda x: (x.square(),), images)

@@ -65,7 +65,8 @@ def test_the_full_form_is_the_same_map() -> None:
         (["speed", "--out", "pyproject.toml"], "pyproject.toml is not a file of this tool"),
         (["charts", "nowhere.json"], "nowhere.json cannot be read: No such file"),
         (["speed", "configs/upernet_smlpnet_t.py", "--batch", "2"], "--batch are for networks"),
-        (["speed", "configs/upernet_smlpnet_t.py", "--compile"], "--compile are for networks"),
+        (["speed", "configs/upernet_smlpnet_t.py", "--compile"], "--exported are for networks"),
+        (["speed", "swin_t", "--exported", "openvino", "--mode", "training"], "for inference on"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line(

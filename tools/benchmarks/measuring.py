@@ -97,6 +97,7 @@ def description(subject: Subject) -> dict[str, Any]:
         name=Path(subject.name).name if subject.is_config else subject.name,
         with_cp=subject.with_cp,
         compiled=subject.compiled,
+        runtime=subject.runtime,
         mini=subject.mini,
         options={key: without_folders(str(value)) for key, value in subject.options.items()},
         revision=revision(Path(subject.checkout)),

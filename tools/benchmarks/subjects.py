@@ -73,6 +73,15 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+# That run an exported network, and in which precision if it is not fp32; also their titles.
+RUNTIMES = {
+    "onnxruntime": "onnxruntime",
+    "openvino": "OpenVINO",
+    "openvino_bf16": "OpenVINO bf16",
+    "openvino_int8": "OpenVINO int8",
+}
+
+
 class SubjectError(ValueError):
     """There is nothing of this name to measure; the message says what there is."""
 
@@ -86,6 +95,7 @@ class Subject:
         checkout: The checkout of this repository whose ``mmsmlp`` is measured.
         with_cp: Whether blocks recompute their activations in the backward pass.
         compiled: Whether it goes through ``torch.compile``.
+        runtime: A key of ``RUNTIMES`` if it is exported.
         mini: Whether the mini data set takes the place of the config's own.
         options: Settings of the config to override.
     """
@@ -94,6 +104,7 @@ class Subject:
     checkout: str = str(ROOT)
     with_cp: bool = False
     compiled: bool = False
+    runtime: str = ""
     mini: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -115,6 +126,7 @@ class Subject:
         additions = {
             " with_cp": self.with_cp,
             " compiled": self.compiled,
+            f" in {RUNTIMES.get(self.runtime)}": bool(self.runtime),
             " before": self.checkout != str(ROOT),
         }
         return title + "".join(text for text, holds in additions.items() if holds)
@@ -146,7 +158,11 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def variants(
-    subjects: Sequence[Subject], with_cp: bool, compiled: bool, baseline: Path | None
+    subjects: Sequence[Subject],
+    with_cp: bool,
+    compiled: bool,
+    baseline: Path | None,
+    exported: Sequence[str] = (),
 ) -> list[Subject]:
     """Subjects, and after them the same ones as they are otherwise.
 
@@ -155,12 +171,14 @@ def variants(
         with_cp: Whether to add our networks with recomputed activations.
         compiled: Whether to add all of them compiled.
         baseline: A checkout with whose ``mmsmlp`` to add our networks, or all models.
+        exported: Keys of ``RUNTIMES`` in which to add all of them.
     """
     more = list(subjects)
     if with_cp:
         more += [replace(subject, with_cp=True) for subject in subjects if subject.is_ours]
     if compiled:
         more += [replace(subject, compiled=True) for subject in subjects]
+    more += [replace(subject, runtime=name) for name in exported for subject in subjects]
     if baseline is not None:
         # Peers have nothing in them that a checkout could change.
         changeable = [subject for subject in more if subject.is_ours or subject.is_config]

@@ -49,6 +49,10 @@ class Station:
                 from .models import ModelPass
 
                 self.work = ModelPass(self.subject, self.device)
+            elif self.subject.runtime:
+                from .exported import ExportedPass
+
+                self.work = ExportedPass(self.subject, self.device)
             else:
                 self.work = NetworkPass(self.subject, self.device)
         self.work.prepare(Case.from_dict(case))

@@ -1,6 +1,6 @@
 """Renew what the documents say of cost: their tables, and the charts of docs/cost.md.
 
-Multiply-adds are counted anew; times come from benchmarks/cpu.json and benchmarks/cuda.json.
+Multiply-adds are counted anew; times come from the files in benchmarks/.
 """
 
 import argparse
@@ -17,11 +17,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import training_cost
 from benchmarks.charts import draw_charts
 from benchmarks.cost import cost_table
-from benchmarks.report import tables
+from benchmarks.report import table_of_times, tables
 from benchmarks.results import Run, read_runs
 
 # The reference runs, by device.
 REFERENCES = {device: DOCS.parent / f"benchmarks/{device}.json" for device in ("cpu", "cuda")}
+# Exported networks beside eager ones.
+EXPORTED = DOCS.parent / "benchmarks/exported.json"
 # The pictures that docs/cost.md shows.
 SHOWN_CHARTS = (
     "latency_cpu_inference_fp32.png",
@@ -37,7 +39,8 @@ def read_references() -> dict[str, list[Run]]:
 
 def write_tables(runs: Mapping[str, Sequence[Run]], docs: Path = DOCS) -> None:
     """Renew the tables of both documents."""
-    renew_tables(docs / "cost.md", cost_table(), *tables(runs))
+    exported = markdown_table(table_of_times(read_runs(EXPORTED), "cpu", "inference", "fp32"))
+    renew_tables(docs / "cost.md", cost_table(), *tables(runs), exported)
     hours = markdown_table(list(training_cost.rows(training_cost.UTILISATIONS)))
     renew_tables(docs / "many_machines.md", hours)
 

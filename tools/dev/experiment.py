@@ -4,15 +4,14 @@ import argparse
 from pathlib import Path
 
 from documents import DOCS
-from experiments import resolution, transfer
+from experiments import padding, resolution, transfer
 from experiments.jobs import JobFailed, is_done, run_jobs
 from experiments.reporting import report
 from rich.console import Console
 
 from mmsmlp.launch import UsageError, run
 
-EXPERIMENTS = dict(transfer=transfer, resolution=resolution)
-DATA = ("data/cifar10", "data/camvid")
+EXPERIMENTS = dict(transfer=transfer, resolution=resolution, padding=padding)
 
 
 def main() -> None:
@@ -50,7 +49,7 @@ def main() -> None:
             state = "done" if is_done(job, root) else "to do"
             console.print(f"{state:7} {job.name}", soft_wrap=True)
         return
-    for path in DATA:
+    for path in experiment.DATA:
         if not Path(path).is_dir():
             raise UsageError(f"there is no {path} (looked in {Path.cwd()}); see docs/transfer.md")
     try:

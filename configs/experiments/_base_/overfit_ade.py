@@ -32,7 +32,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-max_iters = 200
+max_iters = 380
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=5.0))
 param_scheduler = [

@@ -6,7 +6,7 @@ regions. Nothing is drawn at random but the order of the photos: no flips, no dr
 
 _base_ = "../../_base_/mask_rcnn_coco_1x.py"
 
-# `python tools/coco_subset.py data/coco/annotations/instances_train2017.json` writes it.
+# tools/coco_subset.py writes it (docs/recipes.md).
 ann_file = "annotations/instances_first16.json"
 norm_cfg = dict(type="GN", num_groups=32)
 resize = dict(type="Resize", scale=(384, 240), keep_ratio=True)

@@ -9,13 +9,13 @@ from types import ModuleType
 import pytest
 import torch
 import torch.nn.functional as F
-from experiments import resolution, sizes, transfer
+from experiments import mixed_sizes, padding, resolution, sizes, transfer
 from experiments.jobs import Job
 from experiments.reporting import report
 from mmengine.config import Config, DictAction
 
 ROOT = Path(__file__).parents[3]
-EXPERIMENTS = [transfer, resolution]
+EXPERIMENTS = [transfer, resolution, padding]
 
 
 def config_of(job: Job) -> Config:
@@ -78,6 +78,7 @@ def test_what_is_told_to_a_training_arrives(tmp_path: Path) -> None:
     [
         *sorted((ROOT / "configs/experiments").glob("camvid_*")),
         *sorted((ROOT / "configs/experiments").glob("cifar*")),
+        *sorted((ROOT / "configs/experiments/padding").glob("camvid_*")),
     ],
     ids=lambda path: path.stem,
 )
@@ -177,3 +178,42 @@ def test_stretched_kernels_reach_farther_by_the_ratio() -> None:
     ]
     mean = (apart[0] + apart[1]) / 2
     torch.testing.assert_close(F.conv2d(x, between, padding=(1, 2), groups=2), mean)
+
+
+def test_trainings_on_images_of_mixed_sizes(tmp_path: Path) -> None:
+    pytest.importorskip("mmdet")
+    jobs = {job.name: job for job in padding.jobs(tmp_path)}
+    cfg = config_of(jobs["mini/s2mlpv2/left_out/2"])
+    assert cfg.model.backbone.training_padding == "left_out"
+    assert cfg.randomness.seed == 2
+    assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == padding.ITERATIONS
+    swin = config_of(jobs["mini/swin/kept/0"])
+    assert "training_padding" not in swin.model.backbone
+
+    before = [dict(type="LoadImageFromFile"), dict(type="PackDetInputs")]
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(pipeline=before))))
+    mixed_sizes.resize_each(cfg)
+    first, resize, last = cfg.train_dataloader.dataset.pipeline
+    assert [first, last] == before
+    assert resize.type == "RandomResize" and resize.ratio_range == (0.6, 1.6)
+
+
+def test_the_table_of_padding_has_what_is_finished(tmp_path: Path) -> None:
+    jobs = {job.name: job for job in padding.jobs(tmp_path)}
+    finished = ("smlpnet/kept/0", "smlpnet/kept/1", "smlpnet/kept/2", "smlpnet/left_out/0")
+    for k, name in enumerate(f"mini/{run}" for run in finished):
+        write_metric(
+            tmp_path / name, **{"coco/bbox_mAP": 0.1 + 0.02 * k, "coco/segm_mAP": 0.1 + 0.01 * k}
+        )
+        done = dict(command=jobs[name].command, seconds=1)
+        (tmp_path / name / "done.json").write_text(json.dumps(done))
+    write_metric(tmp_path / "mini/smlpnet/left_out/1", **{"coco/bbox_mAP": 0.5})
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/padding.md").write_text("| table |\n")
+    lines = report(padding, tmp_path, tmp_path / "docs").splitlines()
+    assert lines[0] == "| network | padding in training | mini, box AP | mini, mask AP |"
+    assert lines[2:] == [
+        "| sMLPNet | kept | 12.0 ± 2.0 | 11.0 ± 1.0 |",
+        "| sMLPNet | left out | 16.0, ?, ? | 13.0, ?, ? |",
+    ]
+    assert (tmp_path / "docs/images/padding.png").stat().st_size > 10_000

@@ -21,6 +21,7 @@ def test_results_are_those_of_the_libraries() -> None:
 def test_the_document_has_every_recipe_and_no_result_of_ours() -> None:
     lines = (ROOT / "docs" / "recipes.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
+    rows = [row for row in rows if len(row) == 5]  # not the table of overfitted photos
     ours = [row for row in rows if row[1].startswith("[")]
     linked = {re.search(r"configs/(.+)\)", row[1])[1] for row in ours}
     expected = {f"{stem.format(key)}.py" for stem in RECIPES for key in OURS}

@@ -17,6 +17,7 @@ from .jobs import Job
 from .sizes import SIZES, label
 from .training import last_metric, spread, train_job
 
+DATA = ("data/cifar10", "data/camvid")
 SEEDS = (0, 1, 2)
 # How the classifiers were trained: the config of each.
 PRETRAININGS = {"native": "cifar10_smlpnet", "multi": "cifar10_smlpnet_multi"}

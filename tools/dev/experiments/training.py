@@ -11,7 +11,12 @@ from .jobs import Job
 
 
 def train_job(
-    name: str, config: str, root: Path, needs: tuple[str, ...] = (), **options: Any
+    name: str,
+    config: str,
+    root: Path,
+    needs: tuple[str, ...] = (),
+    tool: str = "tools/train.py",
+    **options: Any,
 ) -> Job:
     """Training of a config of `configs/experiments`, which goes on where it stopped.
 
@@ -20,13 +25,14 @@ def train_job(
         config: Name of the config.
         root: The experiment's folder.
         needs: Names of the jobs that must be finished before.
+        tool: What trains.
         options: What `--cfg-options` gets, with `__` for the dots of a key.
     """
     settings = [f"{key.replace('__', '.')}={value}" for key, value in options.items()]
     return Job(
         name,
         (
-            "tools/train.py",
+            tool,
             f"configs/experiments/{config}.py",
             "--resume",
             "--work-dir",

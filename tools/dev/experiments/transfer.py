@@ -20,6 +20,7 @@ NETWORKS = {
     "swin": "Swin",
 }
 STARTS = ("scratch", "pretrained")
+DATA = ("data/cifar10", "data/camvid")
 SEEDS = (0, 1, 2)
 
 

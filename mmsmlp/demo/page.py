@@ -1,0 +1,186 @@
+"""The page: what it shows, and what happens when a visitor does something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from mmsmlp.checkpoints import CheckpointError
+from mmsmlp.launch import UsageError
+from mmsmlp.layers import AXIAL_MODES
+
+from .fields import LEGEND
+from .host import Host, Wish
+
+RESOLUTIONS = (64, 96, 128, 192, 224, 256, 320, 384, 448, 512, 640, 800, 1024)
+# Uploads and pictures are deleted after so many seconds; how often it is looked for them.
+KEPT, LOOKED_FOR = 900, 60
+# Visitors whose turn is yet to come.
+WAITING = 20
+TITLE = "mmsmlp: try a model"
+CSS = """
+.fields { display: grid; grid-template-columns: repeat(4, 1fr); gap: 12px; }
+@media (max-width: 900px) { .fields { grid-template-columns: repeat(2, 1fr); } }
+.fields figure { margin: 0; }
+.fields figcaption { margin-bottom: 8px; }
+.fields img { width: 100%; }
+.choice input { font-size: 12px; text-overflow: ellipsis; }
+"""
+HINT = "Click a point of the image to see which pixels a token there depends on."
+# Settings that leave everything as it is.
+AS_CONFIGURED, AS_TRAINED, NOTHING = "as in the config", "as trained", "nothing"
+
+
+class Side(NamedTuple):
+    """A model, its settings, and what it found."""
+
+    choice: gr.Dropdown
+    mode: gr.Dropdown
+    picture: gr.Image
+    line: gr.Markdown
+    table: gr.Dataframe
+
+    @property
+    def settings(self) -> list[gr.Dropdown]:
+        return [self.choice, self.mode]
+
+    @property
+    def results(self) -> list[gr.components.Component]:
+        return [self.picture, self.line, self.table]
+
+
+def build_page(host: Host, examples: Sequence[str]) -> gr.Blocks:
+    """The page of a host.
+
+    All settings of a visitor travel with each request, so that visitors share nothing.
+
+    Args:
+        host: Runs the models.
+        examples: Paths of images to begin with.
+    """
+    # Nothing is reported to anyone; one pass at a time, whoever asks.
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(LOOKED_FOR, KEPT)) as page:
+        gr.Markdown(f"# {TITLE}")
+        with gr.Row():
+            with gr.Column(min_width=280):
+                image = gr.Image(
+                    label="Image", sources=["upload", "clipboard"], height=300, buttons=[]
+                )
+                gr.Examples([[path] for path in examples], image, label="Examples")
+                threshold = gr.Slider(
+                    0, 1, 0.3, step=0.05, label="Score threshold (of a detector's objects)"
+                )
+                resolution = gr.Dropdown(
+                    [AS_CONFIGURED, *map(str, RESOLUTIONS)],
+                    value=AS_CONFIGURED,
+                    label="Resolution (shorter side in pixels)",
+                )
+                predict = gr.Button("Predict", variant="primary")
+            names = list(host.choices)
+            sides = [
+                _add_side("Model", names),
+                _add_side("Compare with", [NOTHING, *names], visible=False),
+            ]
+        gr.Markdown(f"## Effective receptive field\n{HINT}")
+        fields = gr.HTML()
+        settings = [image, resolution, *(part for side in sides for part in side.settings)]
+        # Gradio would open any file before it is looked at; that it is an upload is checked all the
+        # same. Other settings arrive as they were sent.
+        alone = dict(
+            concurrency_limit=1, concurrency_id="passes", trigger_mode="once", preprocess=False
+        )
+
+        def on_predict(
+            threshold: float,
+            image: dict[str, Any] | None,
+            resolution: str,
+            model: str,
+            axial_mode: str,
+            other: str,
+            other_axial_mode: str,
+        ) -> list[Any]:
+            given = image, resolution, model, axial_mode, other, other_axial_mode
+            return _predictions(host, threshold, *given)
+
+        def on_select(event: gr.SelectData, *given: Any) -> str:
+            return _fields(host, tuple(event.index), *given)
+
+        predict.click(
+            _told(on_predict),
+            [threshold, *settings],
+            [part for side in sides for part in side.results],
+            api_name="predict",
+            **alone,
+        )
+
+        image.select(_told(on_select), settings, fields, api_visibility="private", **alone)
+    return page.queue(max_size=WAITING)
+
+
+def _add_side(label: str, names: Sequence[str], visible: bool = True) -> Side:
+    with gr.Column(min_width=280):
+        return Side(
+            gr.Dropdown(names, value=names[0], label=label, elem_classes="choice"),
+            gr.Dropdown([AS_TRAINED, *AXIAL_MODES], value=AS_TRAINED, label="axial_mode (sMLPNet)"),
+            gr.Image(
+                show_label=False,  # it would hide what is drawn there
+                interactive=False,
+                visible=visible,
+                buttons=["download", "fullscreen"],
+            ),
+            gr.Markdown(),
+            gr.Dataframe(interactive=False, visible=False, max_height=280, wrap=True, buttons=[]),
+        )
+
+
+def _wishes(image: dict[str, Any] | None, resolution: str, *sides: str) -> list[Wish | None]:
+    _check("resolution", resolution, [AS_CONFIGURED, *map(str, RESOLUTIONS)])
+    side = None if resolution == AS_CONFIGURED else int(resolution)
+    wishes: list[Wish | None] = []
+    for choice, mode in zip(sides[::2], sides[1::2], strict=True):
+        _check("axial_mode", mode, [AS_TRAINED, *AXIAL_MODES])
+        mode = None if mode == AS_TRAINED else mode
+        path = image and image["path"]
+        wishes.append(None if choice == NOTHING else Wish(path, choice, side, mode))
+    return wishes
+
+
+def _check(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+
+
+def _predictions(host: Host, threshold: float, *given: Any) -> list[Any]:
+    results: list[Any] = []
+    for wish in _wishes(*given):
+        if wish is None:
+            results += [gr.Image(None, visible=False), "", gr.Dataframe(visible=False)]
+            continue
+        picture, found, about = host.predict(wish, threshold)
+        table = gr.Dataframe(found.rows, headers=found.headers, visible=bool(found.rows))
+        results += [gr.Image(picture, visible=True), f"**{found.line}**  \n{about}", table]
+    return results
+
+
+def _fields(host: Host, point: tuple[int, int], *given: Any) -> str:
+    parts = [host.fields(wish, point) for wish in _wishes(*given) if wish]
+    return "".join([*parts, f"<p>{LEGEND}</p>"])
+
+
+def _told(function: Callable) -> Callable:
+    """Let a visitor know what is wrong, whatever it is."""
+
+    @wraps(function)
+    def tell(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except (UsageError, CheckpointError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except Exception as error:  # the traceback is for the terminal
+            name = type(error).__name__
+            raise gr.Error(f"{name}; the terminal of the page has the details") from error
+
+    return tell
