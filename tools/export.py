@@ -12,7 +12,15 @@ from torch import Tensor
 from mmsmlp.export import PRECISIONS, SUFFIXES, export, load_model
 from mmsmlp.export.runtimes import DEFAULTS
 from mmsmlp.hooks.calibration import image_batches
-from mmsmlp.launch import UsageError, base_parser, check_checkpoint, check_data, load_config, run
+from mmsmlp.launch import (
+    UsageError,
+    base_parser,
+    check_checkpoint,
+    check_data,
+    check_folder,
+    load_config,
+    run,
+)
 
 
 def main() -> None:
@@ -39,6 +47,7 @@ def main() -> None:
         allowed = suffix if args.format else ", ".join(DEFAULTS)
         raise UsageError(f"--out must end in {allowed}, got {str(args.out)!r}")
     cfg = load_config(args)
+    check_folder(str(args.out.parent), "the folder", "--out")
     check_checkpoint(args.checkpoint)
     if args.precision == "int8":
         check_data(cfg, "train")

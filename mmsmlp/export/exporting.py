@@ -116,7 +116,7 @@ def export(
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-")
     except OSError as error:
-        raise ExportError(f"cannot write into {str(out.parent)!r}: {error}") from error
+        raise ExportError(f"cannot write into {str(out.parent)!r}: {error.strerror}") from error
     with folder as name:
         unchecked = Path(name, out.name)
         write(trace(form), unchecked, metadata, names)

@@ -99,6 +99,13 @@ def test_what_cannot_be_written_is_named(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "model.onnx"
+    with pytest.raises(ExportError, match=r"cannot write into '.*file': (File exists|Not a dir)"):
+        export(loaded(random_network("s2mlp")), Config(dict()), out)
+
+
 def test_what_differs_from_the_model_gets_no_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
