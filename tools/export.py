@@ -12,7 +12,15 @@ from torch import Tensor
 from mmsmlp.export import PRECISIONS, SUFFIXES, export, load_model
 from mmsmlp.export.runtimes import DEFAULTS
 from mmsmlp.hooks.calibration import image_batches
-from mmsmlp.launch import UsageError, base_parser, check_checkpoint, check_data, load_config, run
+from mmsmlp.launch import (
+    UsageError,
+    base_parser,
+    check_checkpoint,
+    check_data,
+    check_folder,
+    load_config,
+    run,
+)
 
 
 def main() -> None:
@@ -39,6 +47,7 @@ def main() -> None:
         allowed = suffix if args.format else ", ".join(DEFAULTS)
         raise UsageError(f"--out must end in {allowed}, got {str(args.out)!r}")
     cfg = load_config(args)
+    check_folder(str(args.out.parent), "the folder", "--out")
     check_checkpoint(args.checkpoint)
     if args.precision == "int8":
         check_data(cfg, "train")
@@ -52,7 +61,13 @@ def main() -> None:
 
     options = dict(backbone_only=args.backbone_only, calibration=calibration)
     difference = export(loaded, cfg, args.out, args.precision, **options)
-    print(f"differs from the model by at most {difference:.2g} of the largest value of a map")
+    print(
+        f"differs from the model by at most {difference.largest:.2g} of the largest value of a map"
+    )
+    if difference.refused:
+        print(
+            f"not compared at {', '.join(difference.refused)}, which the model itself does not take"
+        )
     print(f"{args.precision}, {args.out.stat().st_size / 2**20:.1f} MiB: {args.out}")
 
 

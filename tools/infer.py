@@ -122,10 +122,8 @@ def main() -> None:
     broken = predict_all(sources, predict, task, Path(args.out_dir), args.batch_size)
     if broken:
         names = ", ".join(str(source.path) for source in broken[:3]) + ", …" * (len(broken) > 3)
-        raise UsageError(
-            f"{len(broken)} of {len(sources)} inputs cannot be read ({names}); "
-            f"predictions of the others: {args.out_dir}"
-        )
+        others = f"; predictions of the others: {args.out_dir}" * (len(broken) < len(sources))
+        raise UsageError(f"{len(broken)} of {len(sources)} inputs cannot be read ({names}){others}")
     print(f"predictions: {args.out_dir}")
 
 

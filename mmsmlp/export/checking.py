@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
-from .errors import ExportError
+from .errors import ExportError, one_line
 from .parts import Part
 from .runtimes import Exported
 
@@ -18,13 +19,25 @@ BATCHES = (1, 3)
 TOLERANCES = dict(fp32=1e-4, fp16=0.03, bf16=0.1, int8=float("inf"))
 
 
+class Difference(NamedTuple):
+    """What a comparison found.
+
+    Attributes:
+        largest: Relative to the largest value of a map.
+        refused: Sizes that the model itself does not take.
+    """
+
+    largest: float
+    refused: list[str]
+
+
 @torch.no_grad()
 def largest_difference(
     part: Part,
     exported: Exported,
     sizes: Sequence[tuple[int, int]] = SIZES,
     batches: Sequence[int] = BATCHES,
-) -> float:
+) -> Difference:
     """Compare a file with the eager model, on noise.
 
     Args:
@@ -34,25 +47,34 @@ def largest_difference(
         batches: Of the images.
 
     Returns:
-        The largest difference from eager, relative to the largest value of the map.
+        The largest difference.
 
     Raises:
-        ExportError: If a map has another shape, or the runtime fails.
+        ExportError: If a map has another shape, the runtime fails, or the model takes no size.
     """
     generator = torch.Generator().manual_seed(0)
-    worst = 0.0
+    worst, refused = 0.0, []
     for height, width in sizes:
         for batch in batches:
             image = torch.randn(batch, 3, height, width, generator=generator)
             where = f"{batch} of {height}x{width}"
             try:
+                eager = part(image)
+            except RuntimeError:  # maps that do not fit together, or have nothing left
+                refused.append(f"{height}x{width}")
+                break
+            try:
                 found = exported.tensors(image)
             except Exception as error:  # every runtime has its own
-                raise ExportError(f"the file does not run with {where}: {error}") from error
-            for expected, y in zip(part(image), found, strict=True):
+                raise ExportError(
+                    f"the file does not run with {where}: {one_line(error)}"
+                ) from error
+            for expected, y in zip(eager, found, strict=True):
                 if y.shape != expected.shape:
                     shapes = f"{tuple(y.shape)}, not {tuple(expected.shape)}"
                     raise ExportError(f"with {where}, the file gives {shapes}")
                 scale = expected.abs().max().clamp(min=1e-12)
                 worst = max(worst, float((y - expected).abs().max() / scale))
-    return worst
+    if len(refused) == len(sizes):
+        raise ExportError(f"the model takes no image of {', '.join(refused)}")
+    return Difference(worst, refused)

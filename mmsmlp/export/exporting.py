@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +17,17 @@ from torch import Tensor, nn
 from mmsmlp.catalogue.whole_models import build
 from mmsmlp.checkpoints import CheckpointError, check_weights
 
-from .checking import TOLERANCES, largest_difference
+from .checking import SIZES, TOLERANCES, Difference, largest_difference
 from .errors import ExportError
 from .metadata import metadata_of
 from .parts import flatten, output_names, parts_of
 from .quantizing import quantize
 from .runtimes import Exported
-from .writing import PRECISIONS, SUFFIXES, trace, write
+from .tracing import trace
+from .writing import PRECISIONS, SUFFIXES, write
 
+# Of an image that every model takes, whatever it pads to.
+EVERY = (1, 3, 256, 256)
 HALVES = dict(fp16=torch.float16, bf16=torch.bfloat16)
 
 
@@ -76,7 +79,8 @@ def export(
     precision: str = "fp32",
     backbone_only: bool = False,
     calibration: Callable[[], list[Tensor]] | None = None,
-) -> float:
+    sizes: Sequence[tuple[int, int]] = SIZES,
+) -> Difference:
     """Write a model to a file, and compare that with the model before it gets its name.
 
     Args:
@@ -86,9 +90,10 @@ def export(
         precision: One of those that the format has.
         backbone_only: Whether the backbone is wanted alone.
         calibration: Gives images as the model gets them, for int8.
+        sizes: To compare at.
 
     Returns:
-        The largest difference from eager, relative to the largest value of a map.
+        The largest difference from eager.
 
     Raises:
         ExportError: If the model cannot be exported; no file is left then.
@@ -103,7 +108,7 @@ def export(
     if precision in HALVES and formats[out.suffix] != "openvino":
         form.to(HALVES[precision])
     with torch.no_grad():
-        _, nest = flatten(eager.results(torch.rand(1, 3, 64, 96)))
+        _, nest = flatten(eager.results(torch.rand(EVERY)))
     names = output_names(eager.names, nest)
     preprocessor = getattr(loaded.model, "data_preprocessor", None)
     metadata = metadata_of(eager, nest, preprocessor, loaded.meta, cfg, precision)
@@ -111,17 +116,18 @@ def export(
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-")
     except OSError as error:
-        raise ExportError(f"cannot write into {str(out.parent)!r}: {error}") from error
+        raise ExportError(f"cannot write into {str(out.parent)!r}: {error.strerror}") from error
     with folder as name:
         unchecked = Path(name, out.name)
         write(trace(form), unchecked, metadata, names)
         if precision == "int8":
             quantize(unchecked, calibration())
-        difference = largest_difference(eager, Exported(unchecked))
-        if difference > TOLERANCES[precision]:
+        difference = largest_difference(eager, Exported(unchecked), sizes)
+        largest = difference.largest
+        if largest > TOLERANCES[precision]:
             raise ExportError(
-                f"the file differs from the model by {difference:.2g} of the largest value, more "
-                f"than {TOLERANCES[precision]:g}"
+                f"the file differs from the model by {largest:.2g} of the largest value, "
+                f"more than {TOLERANCES[precision]:g}"
             )
         # What weighs most goes first: with the named file, all of it is there.
         for path in sorted(Path(name).iterdir(), key=lambda path: path.name == out.name):

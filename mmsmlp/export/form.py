@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import copy
 
-import torch
+import torch.nn.functional as F
 from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from mmsmlp.backbones.pyramid import PyramidBackbone
 
 from .blocks import PyramidForm
 
 
-class AdaptivePoolForm(nn.Module):
-    """Adaptive average pooling as two products, which exporters have for open sizes as well.
+class UpsampleForm(nn.Module):
+    """mmseg's upsampling by a whole number, which rounds a product of floats; a tracer cannot.
 
     Args:
-        size: Height and width of the result.
+        upsample: The layer.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(self, upsample: nn.Module) -> None:
         super().__init__()
-        self.size = size
+        self.factor = int(upsample.scale_factor)
+        self.options = dict(mode=upsample.mode, align_corners=upsample.align_corners)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, *size)."""
-        rows, columns = (
-            pooling_matrix(source, target, x)
-            for source, target in zip(x.shape[2:], self.size, strict=True)
-        )
-        return rows @ x @ columns.T
+        """(N, C, H, W) -> (N, C, kH, kW)."""
+        size = [self.factor * side for side in x.shape[2:]]
+        return F.interpolate(x, size, **self.options)
 
 
-def pooling_matrix(source: int, target: int, like: Tensor) -> Tensor:
-    """(target, source): means of the stretches that adaptive pooling cuts a line into."""
-    index = torch.arange(target, device=like.device)[:, None]
-    first = index * source // target
-    beyond = ((index + 1) * source + target - 1) // target
-    samples = torch.arange(source, device=like.device)
-    inside = (samples >= first) & (samples < beyond)
-    return inside.to(like.dtype) / (beyond - first).to(like.dtype)
+def is_upsampling(module: nn.Module) -> bool:
+    """Whether a module is mmseg's ``Upsample`` by a whole number."""
+    return (
+        type(module).__module__.startswith("mmseg.")
+        and type(module).__name__ == "Upsample"
+        and not module.size
+        and isinstance(module.scale_factor, float)
+        and module.scale_factor.is_integer()
+    )
 
 
 def export_form(model: nn.Module, divisor: int = 1) -> nn.Module:
@@ -56,16 +56,25 @@ def export_form(model: nn.Module, divisor: int = 1) -> nn.Module:
         A copy in evaluation mode that shares no weight with the model.
     """
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    return fuse_conv_bn(_replace(model, divisor))
+    return fuse_conv_bn(_with_forms(_with_own_convolutions(model), divisor))
 
 
-def _replace(module: nn.Module, divisor: int) -> nn.Module:
+def _with_own_convolutions(model: nn.Module) -> nn.Module:
+    """Let modules that share a convolution have one each, so that each takes in its own norm."""
+    seen: set[nn.Module] = set()
+    for module in list(model.modules()):
+        for name, child in module._modules.items():
+            if isinstance(child, _ConvNd):
+                setattr(module, name, copy.deepcopy(child) if child in seen else child)
+                seen.add(child)
+    return model
+
+
+def _with_forms(module: nn.Module, divisor: int) -> nn.Module:
     if isinstance(module, PyramidBackbone):
         return PyramidForm(module, divisor)
-    if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1)):
-        size = module.output_size
-        size = size if isinstance(size, tuple) else (size, size)
-        return module if None in size else AdaptivePoolForm(size)
+    if is_upsampling(module):
+        return UpsampleForm(module)
     for name, child in module.named_children():
-        setattr(module, name, _replace(child, divisor))
+        setattr(module, name, _with_forms(child, divisor))
     return module

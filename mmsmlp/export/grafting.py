@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .errors import ExportError
-from .parts import Part, Segmentor, TwoStageDetector, kind_of
+from .parts import KINDS, FeaturesAndHead, Part, Segmentor, kind_of
 from .runtimes import DEFAULTS, Exported
 
 
@@ -29,7 +29,8 @@ def check_rest(path: str, exported: Exported, rest: str | None) -> None:
         ExportError: If they are not.
     """
     kind = exported.metadata["kind"]
-    lacks = kind in (Part.kind, TwoStageDetector.kind)
+    # What follows a backbone is in no file.
+    lacks = kind == Part.kind or KINDS[kind].leaves
     if lacks and rest is None:
         raise ExportError(
             f"{path!r} holds a part of a {kind}: add --rest CHECKPOINT for the others"
@@ -64,16 +65,16 @@ def graft(model: nn.Module, exported: Exported) -> None:
     kind = kind_of(model)
     if held != kind.kind:
         raise ExportError(f"the file holds a {held}, the config describes a {kind.kind}")
-    if kind is TwoStageDetector:
+    if issubclass(kind, FeaturesAndHead):
         said: list[Any] = []
 
         def features_of(image: Tensor) -> tuple[Tensor, ...]:
             results = exported(image)
-            said[:] = results["rpn"]
+            said[:] = results[kind.names[1]]
             return tuple(results["features"])
 
         model.extract_feat = features_of
-        model.rpn_head.forward = lambda features: tuple(said)
+        getattr(model, kind.head).forward = lambda features: tuple(said)
         return
     if kind is Segmentor:
         model.encode_decode = lambda image, metas: exported(image)["logits"]

@@ -30,11 +30,13 @@ class Part(nn.Module):
         kind: What the kind is called.
         names: Of the results, which may be nests of tensors.
         head: The part of the model that makes the last result.
+        leaves: Whether parts with weights are left to the library.
     """
 
     kind = "backbone"
     names: Sequence[str] = ("features",)
     head = "backbone"
+    leaves = False
 
     def __init__(self, model: nn.Module, divisor: int = 1, pads: bool = True) -> None:
         super().__init__()
@@ -64,13 +66,20 @@ class Classifier(Part):
         return (self.model.head(self.model.extract_feat(image)),)
 
 
+class OpenSize(tuple):
+    """Height and width of an image that is traced, which data samples copy and torch cannot."""
+
+    def __deepcopy__(self, memo: dict) -> OpenSize:
+        return self
+
+
 class Segmentor(Part):
     """Of mmseg, whole; logits have the size of the image."""
 
     kind, names = "segmentor", ("logits",)
 
     def results(self, image: Tensor) -> tuple[Any, ...]:
-        size = tuple(multiple(side, self.divisor) for side in image.shape[2:])
+        size = OpenSize(multiple(side, self.divisor) for side in image.shape[2:])
         return (self.model.encode_decode(image, [dict(img_shape=size)]),)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -86,17 +95,41 @@ class OneStageDetector(Part):
     kind, names, head = "one-stage detector", ("head",), "bbox_head"
 
     def results(self, image: Tensor) -> tuple[Any, ...]:
-        return (self.model.bbox_head(self.model.extract_feat(image)),)
+        return (getattr(self.model, self.head)(self.model.extract_feat(image)),)
 
 
-class TwoStageDetector(Part):
-    """Of mmdet, up to the features and what the RPN says of them."""
+class MaskDetector(OneStageDetector):
+    """The same of models that find masks without boxes, such as SOLO."""
 
-    kind, names, head = "two-stage detector", ("features", "rpn"), "rpn_head"
+    head = "mask_head"
+
+
+class FeaturesAndHead(Part):
+    """Of mmdet, up to the features and what a first head says of them."""
+
+    leaves = True
 
     def results(self, image: Tensor) -> tuple[Any, ...]:
         features = self.model.extract_feat(image)
-        return features, self.model.rpn_head(features)
+        return features, getattr(self.model, self.head)(features)
+
+
+class TwoStageDetector(FeaturesAndHead):
+    """Up to the RPN."""
+
+    kind, names, head = "two-stage detector", ("features", "rpn"), "rpn_head"
+
+
+class InstanceSegmentor(FeaturesAndHead):
+    """Up to the box head, of one stage: masks are made of the boxes that are kept."""
+
+    kind, names, head = "one-stage instance segmentor", ("features", "head"), "bbox_head"
+
+
+KINDS = {
+    part.kind: part
+    for part in (Part, Classifier, Segmentor, OneStageDetector, TwoStageDetector, InstanceSegmentor)
+}
 
 
 def kind_of(model: nn.Module) -> type[Part]:
@@ -114,6 +147,8 @@ def kind_of(model: nn.Module) -> type[Part]:
     names = {base.__name__ for base in type(model).__mro__}
     if "SingleStageDetector" in names and hasattr(model.bbox_head, "predict_by_feat"):
         return OneStageDetector
+    if "SingleStageInstanceSegmentor" in names:
+        return InstanceSegmentor if model.with_bbox else MaskDetector
     if "ImageClassifier" in names:
         return Classifier
     raise ExportError(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .errors import library
-from .writing import KEY, SUFFIXES, quiet, save_openvino
+from .errors import library, quiet
+from .writing import KEY, SUFFIXES, save_openvino
 
 
 def quantize(path: Path, images: Sequence[Tensor]) -> None:
@@ -21,15 +21,27 @@ def quantize(path: Path, images: Sequence[Tensor]) -> None:
     """
     nncf = library("nncf")
     inputs = [image.numpy() for image in images]
-    options = dict(subset_size=len(inputs), preset=nncf.QuantizationPreset.MIXED)
+    # By default, inputs of depthwise convolutions have a scale for each entry of their second axis.
+    # Where tokens become maps that is the one before the transposition: rows, of which images have
+    # any number.
+    whole = library("nncf.quantization.advanced_parameters").QuantizationParameters(
+        per_channel=False
+    )
+    options = dict(
+        subset_size=len(inputs),
+        preset=nncf.QuantizationPreset.MIXED,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_quantization_params=whole
+        ),
+    )
     with quiet():
         if path.suffix == SUFFIXES["openvino"]:
             core = library("openvino").Core()
+            # What is mapped into memory cannot be replaced.
+            core.set_property({"ENABLE_MMAP": False})
             model = core.read_model(path)
             metadata = model.get_rt_info([KEY]).astype(str)
             quantized = nncf.quantize(model, nncf.Dataset(inputs), **options)
-            # The file that is being replaced is mapped into memory.
-            del model
             save_openvino(quantized, path, metadata, json.loads(metadata)["precision"])
         else:
             onnx = library("onnx")

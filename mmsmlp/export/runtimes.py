@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import ExportError, library
+from .errors import ExportError, library, quiet
 from .parts import unflatten
-from .writing import KEY, METADATA, SUFFIXES, quiet
+from .writing import KEY, METADATA, SUFFIXES
 
 # From an image (N, 3, H, W) to all tensors.
 Function = Callable[[np.ndarray], list[np.ndarray]]

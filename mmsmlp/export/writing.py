@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from .errors import ExportError, library
+from .errors import ExportError, library, one_line, quiet
+from .tracing import TRACED
 
 # From the first opset on that has Gelu, with LayerNormalization.
 OPSET = 20
-# Of the image that is traced: no size of it on any level is a native one of ours.
-TRACED = (2, 3, 288, 320)
 # The file's suffix by format, and the precisions that it comes in.
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
 PRECISIONS = {
@@ -29,25 +24,6 @@ PRECISIONS = {
 }
 METADATA = "mmsmlp.json"
 KEY = "mmsmlp"
-
-
-def trace(part: nn.Module) -> torch.export.ExportedProgram:
-    """One graph for any batch, height and width.
-
-    Raises:
-        ExportError: If torch cannot make it.
-    """
-    if not hasattr(torch, "export") or not hasattr(torch.export.Dim, "DYNAMIC"):
-        raise ExportError(f"torch {torch.__version__} cannot export open sizes; 2.6 and later can")
-    open_size = torch.export.Dim.DYNAMIC
-    sizes = {0: open_size, 2: open_size, 3: open_size}
-    with quiet():
-        try:
-            return torch.export.export(
-                part, (torch.rand(TRACED),), dynamic_shapes=(sizes,), strict=False
-            )
-        except Exception as error:  # whatever a third party's model and torch make of each other
-            raise ExportError(f"torch.export does not take it: {one_line(error)}") from error
 
 
 def write(
@@ -105,28 +81,3 @@ def _write_onnx(
     passes.CommonSubexpressionEliminationPass()(onnx.model)
     onnx.model.metadata_props[KEY] = metadata
     onnx.save(path)
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of an error's message, and its type."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # An exporter wraps what went wrong in what it was doing.
-    if error.__cause__ is not None:
-        return one_line(error.__cause__)
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Within, exporters say nothing of their own insides."""
-    loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "torch.onnx")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

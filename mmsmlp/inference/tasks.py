@@ -205,6 +205,7 @@ TASKS: dict[str, type[Task]] = {
     "mmseg": Segmentation,
     "mmpretrain": Classification,
     "one-stage detector": Detection,
+    "one-stage instance segmentor": Detection,
     "two-stage detector": Detection,
     "segmentor": Segmentation,
     "classifier": Classification,

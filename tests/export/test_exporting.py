@@ -10,6 +10,7 @@ from torch import nn
 
 from mmsmlp.backbones import S2MLP, S2MLPv2, SMLPNet
 from mmsmlp.export import Exported, ExportError, export
+from mmsmlp.export.checking import Difference, largest_difference
 from mmsmlp.export.exporting import Loaded
 
 pytest.importorskip("onnxscript", reason="the extra `deploy` is not installed")
@@ -56,7 +57,7 @@ def loaded(network: nn.Module) -> Loaded:
 def test_one_file_is_the_network_at_every_size(tmp_path: Path, name: str, suffix: str) -> None:
     network = random_network(name)
     path = tmp_path / f"model{suffix}"
-    assert export(loaded(network), Config(dict(a=1)), path) < 1e-4
+    assert export(loaded(network), Config(dict(a=1)), path).largest < 1e-4
     exported = Exported(path)
     for height, width, batch in SIZES:
         image = torch.randn(batch, 3, height, width)
@@ -98,11 +99,20 @@ def test_what_cannot_be_written_is_named(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "model.onnx"
+    with pytest.raises(ExportError, match=r"cannot write into '.*file': (File exists|Not a dir)"):
+        export(loaded(random_network("s2mlp")), Config(dict()), out)
+
+
 def test_what_differs_from_the_model_gets_no_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = random_network("s2mlp")
-    monkeypatch.setattr("mmsmlp.export.exporting.largest_difference", lambda *_: 0.5)
+    monkeypatch.setattr(
+        "mmsmlp.export.exporting.largest_difference", lambda *_: Difference(0.5, [])
+    )
     with pytest.raises(ExportError, match=r"differs from the model by 0.5 of the largest value"):
         export(loaded(network), Config(dict()), tmp_path / "model.pt2")
     assert not list(tmp_path.iterdir())
@@ -116,3 +126,39 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ExportError, match=re.escape(path.name)):
         Exported(path)
+
+
+class Halving(nn.Module):
+    """Takes even sizes only."""
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        if image.shape[2] % 2:
+            raise RuntimeError("maps do not fit together")
+        return [image[:, :, ::2]]
+
+
+class File:
+    """What stands for an exported file."""
+
+    def __init__(self, error: float = 0.0, step: int = 2) -> None:
+        self.error, self.step = error, step
+
+    def tensors(self, image: torch.Tensor) -> list[torch.Tensor]:
+        if self.step > 2:
+            raise ValueError("no such operator")
+        y = image[:, :, :: self.step].clone()
+        y[-1, -1, -1, -1] += self.error * y.abs().max()
+        return [y]
+
+
+def test_a_comparison_finds_the_largest_difference() -> None:
+    sizes = [(32, 32), (97, 61), (64, 20)]
+    largest, refused = largest_difference(Halving(), File(0.25), sizes)
+    assert largest == pytest.approx(0.25, rel=1e-3) and refused == ["97x61"]
+    assert largest_difference(Halving(), File(), sizes) == (0, ["97x61"])
+    with pytest.raises(ExportError, match="the model takes no image of 97x61, 33x32"):
+        largest_difference(Halving(), File(), [(97, 61), (33, 32)])
+    with pytest.raises(ExportError, match=r"with 1 of 32x32, the file gives \(1, 3, 32, 32\), not"):
+        largest_difference(Halving(), File(step=1), sizes)
+    with pytest.raises(ExportError, match="does not run with 1 of 32x32: ValueError: no such op"):
+        largest_difference(Halving(), File(step=3), sizes)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from mmsmlp.export import export_form
-from mmsmlp.export.form import AdaptivePoolForm
 from mmsmlp.layers import AXIAL_MODES
 from mmsmlp.registry import MODELS
 
@@ -74,13 +73,6 @@ def test_a_layer_that_took_the_place_of_ours_is_called() -> None:
     torch.testing.assert_close(export_form(network)(x), network(x), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(1, 3), (2, 6)])
-def test_adaptive_pooling_equals_that_of_torch(size: tuple[int, int]) -> None:
-    for height, width in ((7, 11), (6, 6), (1, 13), (2, 3)):
-        x = torch.randn(2, 3, height, width)
-        torch.testing.assert_close(AdaptivePoolForm(size)(x), nn.AdaptiveAvgPool2d(size)(x))
-
-
 @pytest.mark.parametrize("name", ["smlpnet_resample", "s2mlpv2", "s2mlp"])
 @torch.no_grad()
 def test_maps_go_on_as_over_padding(name: str) -> None:
@@ -92,3 +84,41 @@ def test_maps_go_on_as_over_padding(name: str) -> None:
         for expected, y in zip(network(padded), form(x), strict=True):
             scale = expected.abs().max()
             torch.testing.assert_close(y / scale, expected / scale, atol=1e-5, rtol=0)
+
+
+class Shared(nn.Module):
+    """Two branches of one convolution with a norm each, as RTMDet's head has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(3, 4, 3)
+        self.branches = nn.ModuleList(
+            nn.Sequential(convolution, nn.BatchNorm2d(4)) for _ in range(2)
+        )
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [branch(x) for branch in self.branches]
+
+
+@torch.no_grad()
+def test_a_shared_convolution_takes_in_each_of_its_norms() -> None:
+    torch.manual_seed(0)
+    model = Shared().eval()
+    for branch in model.branches:
+        branch[1].running_var.uniform_(0.5, 2)
+        branch[1].running_mean.normal_()
+    form = export_form(model)
+    assert not [m for m in form.modules() if isinstance(m, nn.BatchNorm2d)]
+    x = torch.randn(1, 3, 9, 9)
+    for ours, theirs in zip(form(x), model(x), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_upsampling_of_mmseg_is_open_to_any_size() -> None:
+    mmseg = pytest.importorskip("mmseg.models.utils.wrappers")
+    upsample = nn.Sequential(mmseg.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+    form = export_form(upsample)
+    assert type(form[0]).__name__ == "UpsampleForm"
+    x = torch.randn(1, 3, 9, 7)
+    torch.testing.assert_close(form(x), upsample(x))

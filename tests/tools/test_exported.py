@@ -240,6 +240,8 @@ def test_what_a_user_can_mend_is_named(deployed: tuple[str, Deployed], tmp_path:
             tool("infer")(*arguments)
     with pytest.raises(SystemExit):
         tool("infer")(model.config, model.file)
+    with pytest.raises(UsageError, match=r"cannot write into the folder '.*file': .* by --out"):
+        tool("export")(model.config, model.checkpoint, "--out", tmp_path / "file" / "model.onnx")
     assert not list(Path().glob("predictions*"))
 
 
@@ -256,3 +258,6 @@ def test_a_broken_image_is_passed_over_and_the_exit_status_says_so(
         infer(model, model.checkpoint, folder, out=tmp_path / "out")
     assert f"skipped: {folder / 'broken.jpg'} cannot be read" in capsys.readouterr().err
     assert len(list((tmp_path / "out" / "vis").iterdir())) == 2
+    broken = folder / "broken.jpg"
+    with pytest.raises(UsageError, match=r"1 of 1 inputs cannot be read \(.*broken.jpg\)$"):
+        infer(model, model.checkpoint, broken, out=tmp_path / "none")

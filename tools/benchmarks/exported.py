@@ -10,9 +10,11 @@ from mmcv.cnn import fuse_conv_bn
 from torch import Tensor
 
 from mmsmlp.export import Exported
+from mmsmlp.export.errors import quiet
 from mmsmlp.export.parts import Part, flatten, output_names, parts_of
 from mmsmlp.export.quantizing import quantize
-from mmsmlp.export.writing import quiet, trace, write
+from mmsmlp.export.tracing import trace
+from mmsmlp.export.writing import write
 
 from .passes import Case, NetworkPass
 from .subjects import Subject

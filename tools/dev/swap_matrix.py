@@ -5,8 +5,9 @@ Prints what works, or with --write renews the table of it in docs/swap.md.
 
 import argparse
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from functools import partial
 from multiprocessing import Pool
 from typing import Any
 
@@ -225,24 +226,43 @@ def check(name: str, backbone: str) -> None:
     assert all(any(key in sample for key in predictions) for sample in samples)
 
 
-def outcome(case: tuple[str, str]) -> tuple[str, str, str]:
-    """A case and its reason for not working, empty if it does."""
+def outcomes(
+    check: Callable[..., str | None],
+    cases: Sequence[tuple[str, ...]],
+    refusal: type[Exception],
+    processes: int,
+) -> dict[tuple[str, ...], str]:
+    """What to say of each case: its reason for not working, or what a check has to say.
+
+    Args:
+        check: Raises an error if a case does not work.
+        cases: Arguments of the check.
+        refusal: The error that gives a reason.
+        processes: To share the work.
+    """
+    with Pool(processes) as pool:
+        reasons = pool.imap(partial(outcome, check, refusal), cases)
+        return dict(zip(cases, track(reasons, total=len(cases)), strict=True))
+
+
+def outcome(
+    check: Callable[..., str | None], refusal: type[Exception], case: tuple[str, ...]
+) -> str:
+    """What to say of a case; empty if it works."""
     torch.set_num_threads(1)
     try:
-        check(*case)
-    except SwapError as error:
-        return (*case, str(error))
+        return check(*case) or ""
+    except refusal as error:
+        return str(error)
     except Exception as error:
         traceback.print_exc()
-        return (*case, f"FAILS: {one_line(error)}")
-    return (*case, "")
+        return f"FAILS: {one_line(error)}"
 
 
-def table(outcomes: dict[tuple[str, str], str]) -> str:
+def table(found: dict[tuple[str, ...], str]) -> str:
     """Markdown table, a config a row."""
     rows = [
-        [f"`{name}`", *(outcomes[name, backbone] or "✔" for backbone in BACKBONES)]
-        for name in CONFIGS
+        [f"`{name}`", *(found[name, backbone] or "✔" for backbone in BACKBONES)] for name in CONFIGS
     ]
     return markdown_table([["config", *BACKBONES], *rows])
 
@@ -253,11 +273,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="to share the work (default: 2)")
     args = parser.parse_args()
     cases = [(name, backbone) for name in CONFIGS for backbone in BACKBONES]
-    outcomes = {}
-    with Pool(args.processes) as pool:
-        for name, backbone, reason in track(pool.imap(outcome, cases), total=len(cases)):
-            outcomes[name, backbone] = reason
-    text = table(outcomes)
+    text = table(outcomes(check, cases, SwapError, args.processes))
     print(text, end="")
     if args.write:
         renew_tables(DOCUMENT, text)
