@@ -202,7 +202,7 @@ def test_a_graph_of_make_fx_takes_batches_of_any_composition(network, tracing_mo
     def function(weights: dict[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
         return torch.func.functional_call(network, weights, (x,))
 
-    weights = network.state_dict()
+    weights = dict(network.state_dict())  # torch 2.1 takes no OrderedDict
     batch = pad(images(*SIZES, (100, 70)))
     graph = make_fx(function, tracing_mode=tracing_mode)(weights, batch)
     others = [batch, batch.flip(2)]
