@@ -22,8 +22,8 @@ from benchmarks.results import Run, read_runs
 
 # The reference runs, by device.
 REFERENCES = {device: DOCS.parent / f"benchmarks/{device}.json" for device in ("cpu", "cuda")}
-# Exported networks beside eager ones.
-EXPORTED = DOCS.parent / "benchmarks/exported.json"
+# Exported networks beside eager ones, and exported ones in several precisions.
+EXPORTED = [DOCS.parent / f"benchmarks/{name}.json" for name in ("exported", "exported_precisions")]
 # The pictures that docs/cost.md shows.
 SHOWN_CHARTS = (
     "latency_cpu_inference_fp32.png",
@@ -39,8 +39,11 @@ def read_references() -> dict[str, list[Run]]:
 
 def write_tables(runs: Mapping[str, Sequence[Run]], docs: Path = DOCS) -> None:
     """Renew the tables of both documents."""
-    exported = markdown_table(table_of_times(read_runs(EXPORTED), "cpu", "inference", "fp32"))
-    renew_tables(docs / "cost.md", cost_table(), *tables(runs), exported)
+    exported = [
+        markdown_table(table_of_times(read_runs(path), "cpu", "inference", "fp32"))
+        for path in EXPORTED
+    ]
+    renew_tables(docs / "cost.md", cost_table(), *tables(runs), *exported)
     hours = markdown_table(list(training_cost.rows(training_cost.UTILISATIONS)))
     renew_tables(docs / "many_machines.md", hours)
 
