@@ -202,6 +202,9 @@ def test_a_graph_of_make_fx_takes_batches_of_any_composition(network, tracing_mo
     def function(weights: dict[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
         return torch.func.functional_call(network, weights, (x,))
 
+    if tracing_mode == "symbolic":  # two stages take long enough
+        network.stages = network.stages[:2]
+        network.out_indices = [i for i in network.out_indices if i < 2]
     weights = dict(network.state_dict())  # torch 2.1 takes no OrderedDict
     batch = pad(images(*SIZES, (100, 70)))
     graph = make_fx(function, tracing_mode=tracing_mode)(weights, batch)

@@ -217,6 +217,21 @@ def test_what_is_missing_or_unexpected_is_warned_of(tmp_path: Path, log: list) -
     assert "2 unexpected (stages.1.blocks.7.weight, pos_embed)" in line
 
 
+@pytest.mark.parametrize("way", ["missing", "unexpected"])
+def test_one_tensor_that_is_missing_or_unexpected_is_a_warning(
+    way: str, tmp_path: Path, log: list
+) -> None:
+    weights = scrambled(SMLPNet(ARCH, img_size=64))
+    if way == "missing":
+        del weights["stages.1.blocks.0.mlp.fc1.bias"]
+    else:
+        weights["pos_embed"] = torch.zeros(1)
+    torch.save(weights, tmp_path / "x.pth")
+    MODELS.build(pretrained(SMLPNET, tmp_path / "x.pth")).init_weights()
+    level, line = about_loading(log)
+    assert level == logging.WARNING and f"1 {way}" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -259,7 +274,9 @@ def test_stages_that_were_not_built_are_not_missed(tmp_path: Path, log: list) ->
 
 def test_pretrained_weights_come_after_all_other_initialisers(tmp_path: Path) -> None:
     source = scrambled(SMLPNet(ARCH, img_size=64))
+    del source["stages.1.blocks.0.norm3.weight"]
     torch.save(source, tmp_path / "x.pth")
+    source["stages.1.blocks.0.norm3.weight"] = torch.full((ARCH["embed_dims"][1],), 0.5)
     backbone = MODELS.build(
         dict(
             SMLPNET,

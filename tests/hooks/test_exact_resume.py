@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmsmlp.checkpoints import newest_checkpoint
+from mmsmlp.hooks import ExactResumeHook
 
 
 class Noise(Dataset):
@@ -161,6 +163,14 @@ def test_a_resumed_run_is_the_unbroken_one(
 def test_images_of_all_iterations_differ(unbroken: dict[str, Runner]) -> None:
     noise = torch.cat(unbroken["epochs"].model.seen) % 1
     assert len(noise.unique(dim=0)) == len(noise)
+
+
+def test_the_network_has_random_numbers_of_its_own_in_each_iteration() -> None:
+    def numbers(iteration: int) -> list[float]:
+        ExactResumeHook().before_train_iter(SimpleNamespace(seed=3, iter=iteration))
+        return torch.rand(4).tolist()
+
+    assert numbers(7) == numbers(7) and numbers(7) != numbers(8)
 
 
 def test_gradients_are_not_left_half_accumulated(tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_a_centred_norm_takes_away_the_mean_of_the_batch_and_then_a_running_one(
     torch.testing.assert_close(centred.running_mean, (1 - 0.9**2) * means)
 
 
+def test_a_running_mean_comes_with_the_weights() -> None:
+    centred, other = CentredLayerNorm2d(4), CentredLayerNorm2d(4)
+    nn.init.normal_(centred.running_mean)
+    other.load_state_dict(centred.state_dict())
+    assert torch.equal(other.running_mean, centred.running_mean)
+
+
 def test_no_gradient_of_a_centred_norm_moves_all_tokens_alike() -> None:
     centred, _ = centred_and_plain()
     x = torch.randn(2, 4, 5, 6, dtype=torch.float64, requires_grad=True)
