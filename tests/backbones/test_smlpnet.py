@@ -177,8 +177,9 @@ def test_axial_mode_may_change_on_a_network_with_weights() -> None:
 
 def test_windows_of_every_other_block_are_shifted() -> None:
     network = SMLPNet(dict(MINI, depths=(1, 3, 2, 1)), img_size=64)
-    shifts = [[block.smlp.row.shift for block in stage.blocks] for stage in network.stages]
-    assert shifts == [[0], [0, 4, 0], [0, 2], [0]]
+    for axis in ("row", "column"):
+        shifts = [[getattr(b.smlp, axis).shift for b in stage.blocks] for stage in network.stages]
+        assert shifts == [[0], [0, 4, 0], [0, 2], [0]]
 
 
 @pytest.mark.parametrize("strict", [True, False])

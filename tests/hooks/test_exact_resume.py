@@ -165,6 +165,15 @@ def test_images_of_all_iterations_differ(unbroken: dict[str, Runner]) -> None:
     assert len(noise.unique(dim=0)) == len(noise)
 
 
+def test_each_process_augments_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for rank in range(2):
+        monkeypatch.setattr("mmsmlp.hooks.exact_resume.get_rank", lambda rank=rank: rank)
+        seen.append(torch.cat(train(tmp_path / str(rank), "iterations").model.seen))
+    first, second = (images.remainder(1) for images in seen)
+    assert not torch.isclose(first, second).all(dim=1).any()
+
+
 def test_the_network_has_random_numbers_of_its_own_in_each_iteration() -> None:
     def numbers(iteration: int) -> list[float]:
         ExactResumeHook().before_train_iter(SimpleNamespace(seed=3, iter=iteration))

@@ -68,6 +68,14 @@ def test_hidden_width_is_a_quarter() -> None:
     assert sum(p.numel() for p in layer.parameters()) == 64 * 16 + 16 * 3 * 64
 
 
+def test_weights_begin_as_the_papers_would() -> None:
+    """Those are truncated normals of 0.02, which ours are times the roots of the inputs."""
+    torch.manual_seed(0)
+    layer = SplitAttention(256, 3, num_tokens=4)
+    for weight, root in ((layer.weight1, 16), (layer.weight2, 8)):
+        assert weight.std().item() == pytest.approx(0.02 * root, rel=0.02)
+
+
 def test_equal_weights_make_the_mean() -> None:
     torch.manual_seed(0)
     maps = torch.randn(3, 2, 8, 5, 7)
