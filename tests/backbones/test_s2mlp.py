@@ -80,3 +80,10 @@ def test_every_output_has_the_stride_of_the_patches() -> None:
 def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         S2MLP(**{"arch": MINI, **arguments})
+
+
+def test_what_all_tokens_of_an_output_have_in_common_is_taken_away() -> None:
+    torch.manual_seed(0)
+    network = S2MLP(MINI, out_indices=(0, 2)).train()
+    for y in network(torch.randn(2, 3, 20, 13) + 3):
+        torch.testing.assert_close(y.mean(dim=(0, 2, 3)), torch.zeros(8), rtol=0, atol=1e-5)

@@ -290,3 +290,15 @@ def test_checkpoints_for_the_sum_over_tokens_give_what_they_gave(
 def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         S2MLPv2(**{"arch": MINI, **arguments}).init_weights()
+
+
+def test_drop_path_grows_to_a_tenth_by_default() -> None:
+    network = S2MLPv2(MINI)
+    rates = [block.drop_path.drop_prob for stage in network.stages for block in stage.blocks]
+    assert rates == pytest.approx([0, 0.05, 0.1])
+
+
+def test_patch_embeddings_have_a_bias() -> None:
+    network = S2MLPv2(MINI)
+    names = [name for name, _ in network.named_parameters() if "patch_embed" in name]
+    assert sum(name.endswith("bias") for name in names) == len(network.stages)

@@ -139,7 +139,8 @@ def test_norm_eval_keeps_statistics_but_learns_weights() -> None:
 def test_sync_batch_norm_serves_in_place_of_batch_norm() -> None:
     plain = SMLPNet(MINI).eval()
     sync = SMLPNet(MINI, norm_cfg=dict(type="SyncBN", requires_grad=True)).eval()
-    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in sync.modules())
+    norms = [module for module in sync.modules() if isinstance(module, _BatchNorm)]
+    assert norms and all(isinstance(norm, torch.nn.SyncBatchNorm) for norm in norms)
     sync.load_state_dict(plain.state_dict())
     x = torch.randn(1, 3, 40, 40)
     torch.testing.assert_close(sync(x), plain(x))
