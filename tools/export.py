@@ -68,7 +68,10 @@ def main() -> None:
         print(
             f"not compared at {', '.join(difference.refused)}, which the model itself does not take"
         )
-    print(f"{args.precision}, {args.out.stat().st_size / 2**20:.1f} MiB: {args.out}")
+    # OpenVINO's weights are in a file of their own.
+    files = {args.out, args.out.with_suffix(".bin")} if args.out.suffix == ".xml" else {args.out}
+    size = sum(path.stat().st_size for path in files)
+    print(f"{args.precision}, {size / 2**20:.1f} MiB: {args.out}")
 
 
 if __name__ == "__main__":

@@ -261,3 +261,12 @@ def test_a_broken_image_is_passed_over_and_the_exit_status_says_so(
     broken = folder / "broken.jpg"
     with pytest.raises(UsageError, match=r"1 of 1 inputs cannot be read \(.*broken.jpg\)$"):
         infer(model, model.checkpoint, broken, out=tmp_path / "none")
+
+
+@pytest.mark.parametrize("deployed", ["classification"], indirect=True)
+def test_the_weights_of_openvino_count_as_the_file(deployed, tmp_path, capsys) -> None:
+    pytest.importorskip("openvino")
+    _, model = deployed
+    tool("export")(model.config, model.checkpoint, "--out", tmp_path / "model.xml")
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert f"fp32, {size / 2**20:.1f} MiB: " in capsys.readouterr().out
