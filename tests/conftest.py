@@ -27,6 +27,10 @@ settings.register_profile("tests", derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=1700, deadline=None)
 settings.load_profile("tests")
 
+# Autograd looks for devices at the first backward pass, and cannot be forked where it finds one.
+# Later in a session a library may have registered a device that is none.
+torch.ones((), requires_grad=True).backward()
+
 TINY_MINI = dict(scenes=(8, 5), portraits=(8, 3))
 # A data set of one's own: ten images, and annotations in COCO's format.
 OWN_SIZE = (64, 48)
