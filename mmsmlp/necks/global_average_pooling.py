@@ -36,8 +36,9 @@ def image_mean(x: Tensor) -> Tensor:
     same_column = (x[..., 1:] == x[..., :-1]).all(dim=2).all(dim=1)
     rows, columns = _until_repeated(same_row), _until_repeated(same_column)
     inside = (rows[:, :, None] & columns[:, None]).flatten(1).to(x.dtype)
-    total = (x.flatten(2) @ inside[..., None]).squeeze(-1)
-    return total / inside.sum(dim=1, keepdim=True)
+    # Weights in place of a division after: a sum may be too large for half precision.
+    weights = inside / inside.sum(dim=1, keepdim=True)
+    return (x.flatten(2) @ weights[..., None]).squeeze(-1)
 
 
 def _until_repeated(same: Tensor) -> Tensor:
