@@ -3,6 +3,7 @@
 _base_ = "_base_/in1k.py"
 
 model = dict(
-    backbone=dict(type="mmsmlp.S2MLP", arch="wide", drop_path_rate=0.1),
+    # There is no padding, and on a GPU looking for it costs time.
+    backbone=dict(type="mmsmlp.S2MLP", arch="wide", drop_path_rate=0.1, training_padding="kept"),
     head=dict(in_channels=768),
 )

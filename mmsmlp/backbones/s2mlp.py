@@ -108,7 +108,9 @@ class S2MLP(PyramidBackbone):
             k the stem and the first k blocks.
         with_cp: Whether blocks recompute their activations in the backward pass.
         training_padding: What padding is in training, see
-            :class:`~mmsmlp.backbones.pyramid.PyramidBackbone`.
+            :class:`~mmsmlp.backbones.pyramid.PyramidBackbone`. If not given, ``'left_out'``, by
+            which this network learns more (``docs/padding.md``); ``'kept'`` if a direction is
+            diagonal.
         init_cfg: Initialisation, as mmengine has it.
 
     Raises:
@@ -134,13 +136,15 @@ class S2MLP(PyramidBackbone):
         drop_path_rate: float = 0.0,
         frozen_stages: int = -1,
         with_cp: bool = False,
-        training_padding: str = "kept",
+        training_padding: str | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
         )
         check_directions("directions", directions)
+        if training_padding is None:
+            training_padding = "kept" if any(map(all, directions)) else "left_out"
         if training_padding != "kept":
             check_straight(directions)
         channels, depth = arch["embed_dims"], arch["depth"]

@@ -109,8 +109,9 @@ def test_the_order_of_images_does_not_matter(network) -> None:
         torch.testing.assert_close(y, expected[order], rtol=0, atol=1e-5)
 
 
-def test_training_keeps_padding_by_default(network) -> None:
+def test_kept_padding_is_a_part_of_the_image_in_training(network) -> None:
     """Norms and gradients see the batch as one tensor, padding included."""
+    network.training_padding = "kept"
     batch = pad(images(*SIZES)).double().requires_grad_()
     network.train().double()
     outputs, plain = network(batch), network._extract(batch)
@@ -426,8 +427,13 @@ def test_half_precision_in_training(name: str, half: torch.dtype) -> None:
         assert y.dtype == expected.dtype
 
 
-def test_it_is_off_by_default_and_a_wrong_value_is_named() -> None:
-    assert MODELS.build(NETWORKS["SMLPNet"]).training_padding == "kept"
+@pytest.mark.parametrize("name", NETWORKS)
+def test_padding_is_left_out_by_default_where_it_pays(name: str) -> None:
+    expected = "left_out" if name == "S2MLP" else "kept"
+    assert MODELS.build(NETWORKS[name]).training_padding == expected
+
+
+def test_a_wrong_value_is_named() -> None:
     with pytest.raises(ValueError, match=r"training_padding must be one of .*'left_out'.*'gone'"):
         MODELS.build(dict(NETWORKS["S2MLP"], training_padding="gone"))
 
@@ -437,7 +443,7 @@ def test_diagonal_shifts_are_refused(name: str) -> None:
     """The border of an image does not stand for what is beyond it there."""
     diagonal = ((1, 1), (0, 1))
     directions = dict(directions=diagonal) if name == "S2MLP" else dict(shifts=(diagonal, ()))
-    MODELS.build(dict(NETWORKS[name], **directions))
+    assert MODELS.build(dict(NETWORKS[name], **directions)).training_padding == "kept"
     with pytest.raises(ValueError, match=r"along one axis each .*\(1, 1\)"):
         MODELS.build(dict(NETWORKS[name], **directions, training_padding="left_out"))
 

@@ -8,6 +8,8 @@ model = dict(
         type="mmsmlp.S2MLP",
         arch=dict(embed_dims=128, depth=8, patch_size=8, mlp_ratio=3),
         drop_path_rate=0.0,
+        # As with the other networks; the experiment tries the rest.
+        training_padding="kept",
     ),
     neck=dict(
         _delete_=True,

@@ -200,20 +200,25 @@ def test_trainings_on_images_of_mixed_sizes(tmp_path: Path) -> None:
 
 def test_the_table_of_padding_has_what_is_finished(tmp_path: Path) -> None:
     jobs = {job.name: job for job in padding.jobs(tmp_path)}
-    finished = ("smlpnet/kept/0", "smlpnet/kept/1", "smlpnet/kept/2", "smlpnet/left_out/0")
+    finished = [*(f"swin/kept/{seed}" for seed in range(3)), "smlpnet/kept/0"]
+    finished += ["smlpnet/left_out/0", "smlpnet/left_out/1"]
     for k, name in enumerate(f"mini/{run}" for run in finished):
         write_metric(
             tmp_path / name, **{"coco/bbox_mAP": 0.1 + 0.02 * k, "coco/segm_mAP": 0.1 + 0.01 * k}
         )
         done = dict(command=jobs[name].command, seconds=1)
         (tmp_path / name / "done.json").write_text(json.dumps(done))
-    write_metric(tmp_path / "mini/smlpnet/left_out/1", **{"coco/bbox_mAP": 0.5})
+    write_metric(tmp_path / "mini/smlpnet/kept/1", **{"coco/bbox_mAP": 0.5})
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/padding.md").write_text("| table |\n")
+    (tmp_path / "docs/padding.md").write_text("| table |\n\n| changes |\n")
     lines = report(padding, tmp_path, tmp_path / "docs").splitlines()
     assert lines[0] == "| network | padding in training | mini, box AP | mini, mask AP |"
-    assert lines[2:] == [
-        "| sMLPNet | kept | 12.0 ± 2.0 | 11.0 ± 1.0 |",
-        "| sMLPNet | left out | 16.0, ?, ? | 13.0, ?, ? |",
+    assert [line for line in lines[1:] if not line.startswith("| ---")] == [
+        "| sMLPNet | kept | 16.0 (1 of 6) | 13.0 (1 of 6) |",
+        "| sMLPNet | left out | 19.0 ± 1.4 (2 of 6) | 14.5 ± 0.7 (2 of 6) |",
+        "| Swin | kept | 12.0 ± 2.0 | 11.0 ± 1.0 |",
+        "",
+        "| network | mini, box AP | mini, mask AP |",
+        "| sMLPNet | +2.0, more in 1 of 1 | +1.0, more in 1 of 1 |",
     ]
     assert (tmp_path / "docs/images/padding.png").stat().st_size > 10_000

@@ -15,7 +15,6 @@ from .jobs import Job, is_done
 from .training import last_metric, spread, train_job
 
 DATA = ("data/camvid",)
-SEEDS = (0, 1, 2)
 ITERATIONS = 600
 # What `training_padding` is, and what the tables call it.
 PADDING = {"kept": "kept", "left_out": "left out", "counted": "left out, counted by norms"}
@@ -30,22 +29,24 @@ METRICS = {
     "mini": {"box AP": ("coco/bbox_mAP", 100), "mask AP": ("coco/segm_mAP", 100)},
     "camvid": {"mIoU": ("mIoU", 1)},
 }
-# In the order in which they run.
+# Data set, network, treatments of padding, number of seeds; in the order in which they run.
 TRAININGS = (
-    ("mini", "smlpnet", ("kept", "left_out")),
-    ("camvid", "smlpnet", ("kept", "left_out", "counted")),
-    ("mini", "smlpnet", ("counted",)),
-    ("mini", "swin", ("kept",)),
-    ("camvid", "swin", ("kept",)),
-    ("mini", "s2mlpv2", ("kept", "left_out")),
-    ("mini", "s2mlp", ("kept", "left_out")),
+    ("mini", "smlpnet", ("kept", "left_out"), 6),
+    ("camvid", "smlpnet", ("kept", "left_out"), 10),
+    ("mini", "s2mlp", ("kept", "left_out"), 6),
+    ("mini", "s2mlpv2", ("kept", "left_out"), 6),
+    ("mini", "smlpnet", ("counted",), 3),
+    ("camvid", "smlpnet", ("counted",), 3),
+    ("mini", "s2mlp", ("counted",), 3),
+    ("mini", "swin", ("kept",), 3),
+    ("camvid", "swin", ("kept",), 3),
 )
 
 
 def jobs(root: Path) -> Iterator[Job]:
     """A training per data set, network, treatment of padding and seed."""
-    for data, network, paddings in TRAININGS:
-        for seed, padding in product(SEEDS, paddings):
+    for data, network, paddings, seeds in TRAININGS:
+        for seed, padding in product(range(seeds), paddings):
             options = dict(
                 randomness__seed=seed,
                 train_cfg__max_iters=ITERATIONS,
@@ -74,9 +75,9 @@ def results(root: Path) -> dict:
     """
     done = {job.name for job in jobs(root) if is_done(job, root)}
     figures: dict = {}
-    for data, network, paddings in TRAININGS:
+    for data, network, paddings, seeds in TRAININGS:
         for padding, (name, (metric, factor)) in product(paddings, METRICS[data].items()):
-            runs = [folder(data, network, padding, seed) for seed in SEEDS]
+            runs = [folder(data, network, padding, seed) for seed in range(seeds)]
             if done.intersection(runs):
                 row = figures.setdefault(data, {}).setdefault(network, {}).setdefault(padding, {})
                 row[name] = [
@@ -87,25 +88,40 @@ def results(root: Path) -> dict:
 
 
 def cell(values: list[float | None]) -> str:
-    """Mean and standard deviation of all seeds; each by itself as long as there are not all."""
-    if None in values:
-        return ", ".join("?" if value is None else f"{value:.1f}" for value in values)
-    return spread(values)
+    """Mean and standard deviation over seeds, and of how many as long as runs are missing."""
+    finished = [value for value in values if value is not None]
+    missing = len(finished) < len(values)
+    return spread(finished) + (f" ({len(finished)} of {len(values)})" if missing else "")
 
 
 def tables(figures: dict) -> list[str]:
-    """The figures in Markdown, networks by treatment of padding."""
+    """In Markdown: networks by treatment of padding, and what leaving it out changed."""
     metrics = [(data, name) for data in figures for name in METRICS[data]]
-    rows = [["network", "padding in training", *(f"{data}, {name}" for data, name in metrics)]]
-    for network, padding in product(NETWORKS, PADDING):
-        cells = [
-            figures[data].get(network, {}).get(padding, {}).get(name) for data, name in metrics
+    titles = [f"{data}, {name}" for data, name in metrics]
+    rows = [["network", "padding in training", *titles]]
+    changes = [["network", *titles]]
+    for network in NETWORKS:
+        found = [
+            {padding: row[name] for padding, row in figures[data].get(network, {}).items()}
+            for data, name in metrics
         ]
-        if any(cells):
-            rows.append(
-                [NETWORKS[network], PADDING[padding], *(cell(c) if c else "" for c in cells)]
-            )
-    return [markdown_table(rows)]
+        for padding, label in PADDING.items():
+            if any(padding in values for values in found):
+                cells = [cell(values[padding]) if padding in values else "" for values in found]
+                rows.append([NETWORKS[network], label, *cells])
+        if any("left_out" in values for values in found):
+            changes.append([NETWORKS[network], *(change(values) for values in found)])
+    return [markdown_table(rows), markdown_table(changes)]
+
+
+def change(values: dict[str, list[float | None]]) -> str:
+    """By how much leaving padding out changed a metric, over pairs of trainings of one seed."""
+    pairs = zip(values.get("kept", ()), values.get("left_out", ()), strict=False)
+    changes = [left_out - kept for kept, left_out in pairs if None not in (kept, left_out)]
+    if not changes:
+        return ""
+    gained = sum(change > 0 for change in changes)
+    return f"{'+' * (mean(changes) >= 0)}{spread(changes)}, more in {gained} of {len(changes)}"
 
 
 def figure(figures: dict, path: Path) -> None:
