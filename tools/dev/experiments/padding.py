@@ -127,7 +127,9 @@ def change(values: dict[str, list[float | None]]) -> str:
 def figure(figures: dict, path: Path) -> None:
     """Every run as a dot, by network and treatment of padding."""
     metrics = [(data, name) for data in figures for name in METRICS[data]]
-    fig, axes = plt.subplots(1, len(metrics), figsize=(9, 3.2), layout="constrained", squeeze=False)
+    fig, axes = plt.subplots(
+        1, len(metrics), figsize=(10, 3.2), layout="constrained", squeeze=False
+    )
     for ax, (data, name) in zip(axes[0], metrics, strict=True):
         networks = [network for network in NETWORKS if network in figures[data]]
         for k, (padding, label) in enumerate(PADDING.items()):
@@ -138,7 +140,9 @@ def figure(figures: dict, path: Path) -> None:
                 ax.scatter([place] * len(values), values, color=f"C{k}", s=14, label=label)
                 if values:
                     ax.hlines(mean(values), place - 0.09, place + 0.09, color=f"C{k}")
-        ax.set_xticks(range(len(networks)), [NETWORKS[network] for network in networks])
+        names = [NETWORKS[network] for network in networks]
+        ax.set_xticks(range(len(networks)), names, fontsize="small")
+        ax.set_xlim(-0.5, len(networks) - 0.5)
         ax.set_ylabel(f"{data}, {name} (%)")
         ax.grid(axis="y", alpha=0.3)
     handles, labels = axes[0][0].get_legend_handles_labels()
