@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from mmsmlp.export import Exported, export
 from mmsmlp.export.checking import TOLERANCES
 
-from tests.export.test_exporting import loaded, random_network  # isort: skip
-
 pytest.importorskip("torch", minversion="2.6", reason="torch cannot export open sizes")
 pytest.importorskip("nncf", reason="the extra `deploy` is not installed")
+
+from tests.export.test_exporting import loaded, random_network
 
 # To trace a network takes a while, to calibrate it another.
 pytestmark = pytest.mark.slow
