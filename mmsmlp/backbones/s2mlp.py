@@ -108,9 +108,9 @@ class S2MLP(PyramidBackbone):
             k the stem and the first k blocks.
         with_cp: Whether blocks recompute their activations in the backward pass.
         training_padding: What padding is in training, see
-            :class:`~mmsmlp.backbones.pyramid.PyramidBackbone`. If not given, ``'left_out'``, by
-            which this network learns more (``docs/padding.md``); ``'kept'`` if a direction is
-            diagonal.
+            :class:`~mmsmlp.backbones.pyramid.PyramidBackbone`. If not given,
+            ``'left_out'``, with which this network reaches a higher AP (``docs/padding.md``), or
+            ``'kept'`` if a direction is diagonal.
         init_cfg: Initialisation, as mmengine has it.
 
     Raises:
