@@ -3,7 +3,7 @@
 _base_ = "_base_/in1k.py"
 
 model = dict(
-    # There is no padding, and on a GPU looking for it costs time.
+    # These images have no padding, and a GPU would do the work of 'left_out' all the same.
     backbone=dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1, training_padding="kept"),
     head=dict(in_channels=384),
 )

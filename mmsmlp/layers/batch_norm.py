@@ -79,7 +79,7 @@ class _BatchNormOfImages(torch.autograd.Function):
         offset = bias - mean * scale
         y = torch.empty_like(tokens)
         for t, m, part in in_parts(tokens, inside, y):
-            part.copy_(torch.addcmul(offset, t, scale).mul_(m))
+            torch.mul(torch.addcmul(offset, t, scale), m, out=part)
         ctx.save_for_backward(x, weight, mean, var, count)
         ctx.extents, ctx.eps, ctx.group = extents, eps, group
         ctx.mark_non_differentiable(mean, var, count)
