@@ -4,8 +4,8 @@
 import runpy
 import sys
 
-from mmsmlp.catalogue import ROOT
-from mmsmlp.catalogue.completion import complete
+from mmsmlp.model_zoo import ROOT
+from mmsmlp.model_zoo.completion import complete
 
 
 def main() -> None:

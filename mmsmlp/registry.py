@@ -13,18 +13,21 @@ from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import Registry
 
 MODELS = Registry(
-    "model", parent=MMENGINE_MODELS, scope="mmsmlp", locations=["mmsmlp.backbones", "mmsmlp.necks"]
+    "model",
+    parent=MMENGINE_MODELS,
+    scope="mmsmlp",
+    locations=["mmsmlp.models.backbones", "mmsmlp.models.necks"],
 )
-HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmsmlp", locations=["mmsmlp.hooks"])
+HOOKS = Registry("hook", parent=MMENGINE_HOOKS, scope="mmsmlp", locations=["mmsmlp.engine.hooks"])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     "optimizer wrapper constructor",
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope="mmsmlp",
-    locations=["mmsmlp.optim"],
+    locations=["mmsmlp.engine.optim"],
 )
 OPTIM_WRAPPERS = Registry(
     "optimizer wrapper",
     parent=MMENGINE_OPTIM_WRAPPERS,
     scope="mmsmlp",
-    locations=["mmsmlp.optim"],
+    locations=["mmsmlp.engine.optim"],
 )

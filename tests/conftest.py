@@ -14,8 +14,8 @@ from mmengine.utils import ManagerMixin
 from PIL import Image
 from torch import distributed, multiprocessing
 
-from mmsmlp.layers.linear_maps import convolutions_are_faster
-from mmsmlp.mini import ensure_mini
+from mmsmlp.datasets.mini import ensure_mini
+from mmsmlp.models.layers.linear_maps import convolutions_are_faster
 
 # The reference that the authors' implementation of sMLPNet gave, and the network it is of.
 SPACH_GOLDEN = Path(__file__).parent / "data" / "spach_smlpnet_mini.npz"
@@ -108,7 +108,7 @@ def compiler() -> None:
 @pytest.fixture
 def convolutions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Linear maps are computed as convolutions, whatever the machine and however small."""
-    linear = "mmsmlp.layers.linear_maps"
+    linear = "mmsmlp.models.layers.linear_maps"
     monkeypatch.setattr(f"{linear}.SMALL_PRODUCT", 1)
     monkeypatch.setattr(f"{linear}._made_by_intel", lambda: False)
     for function, value in {

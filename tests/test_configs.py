@@ -18,7 +18,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-import mmsmlp.mini.swap
+import mmsmlp.datasets.mini.swap
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.py"))
@@ -129,10 +129,10 @@ def test_full_recipes_learn_on_the_mini_data(
     name: str, tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     cfg = Config.fromfile(FOLDER / f"{name}.py")
     pytest.importorskip(cfg.default_scope)
-    mmsmlp.mini.swap.use_mini(cfg)
+    mmsmlp.datasets.mini.swap.use_mini(cfg)
     cfg.model.backbone.arch = dict(embed_dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), mlp_ratio=2)
     if "s2mlpv2" in name:
         cfg.model.backbone.arch["patch_sizes"] = (4, 2, 2, 2)

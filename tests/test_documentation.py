@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.catalogue import config_path
+from mmsmlp.model_zoo import config_path
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from mmsmlp.backbones import S2MLPv2
-from mmsmlp.layers import SplitAttention
+from mmsmlp.models.backbones import S2MLPv2
+from mmsmlp.models.layers import SplitAttention
 from mmsmlp.registry import MODELS
 
 FOLDER = Path(__file__).parents[1] / "configs"

@@ -31,7 +31,7 @@ PARTS = {
     "auxiliary_head=dict(in_channels=16, channels=8)",
 }
 INFER = """
-import sys, cv2, numpy as np, torch, mmsmlp.catalogue
+import sys, cv2, numpy as np, torch, mmsmlp.model_zoo
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from {library}.apis import {inferencer}
@@ -67,10 +67,10 @@ assert "mmsmlp" not in sys.modules
 python = Config.fromfile("python.py")
 assert Config.fromfile("expression.py").model.backbone.type == "mmsmlp.SMLPNet"
 
-import mmsmlp.backbones, mmsmlp.catalogue
+import mmsmlp.models.backbones, mmsmlp.model_zoo
 
-text = Config.fromfile(mmsmlp.catalogue.config_path("mmsmlp::cascade_mask_rcnn_smlpnet_s_3x.py"))
-assert python.model.backbone.pop("type") is mmsmlp.backbones.SMLPNet
+text = Config.fromfile(mmsmlp.model_zoo.config_path("mmsmlp::cascade_mask_rcnn_smlpnet_s_3x.py"))
+assert python.model.backbone.pop("type") is mmsmlp.models.backbones.SMLPNet
 assert text.model.backbone.pop("type") == "mmsmlp.SMLPNet"
 KEYS = "model train_dataloader optim_wrapper param_scheduler train_cfg custom_hooks"
 for key in KEYS.split():

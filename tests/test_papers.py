@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmsmlp.backbones import S2MLP, S2MLPv2, SMLPNet
-from mmsmlp.backbones.pyramid import PyramidBackbone
-from mmsmlp.layers import SS1, SS2, STAY, ChannelMLP
-from mmsmlp.layers.shift import DOWN, LEFT, RIGHT, UP
+from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.models.backbones.pyramid import PyramidBackbone
+from mmsmlp.models.layers import SS1, SS2, STAY, ChannelMLP
+from mmsmlp.models.layers.shift import DOWN, LEFT, RIGHT, UP
 
 
 @dataclass

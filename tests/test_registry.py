@@ -33,7 +33,7 @@ def test_resolves_from_each_library_with_nothing_imported_first(library: str) ->
         backbone = MODELS.build(dict(type="mmsmlp.SMLPNet", arch="tiny", out_indices=3))
         print(type(backbone).__module__, backbone.channels)
     """)
-    assert result.stdout.strip().endswith("mmsmlp.backbones.smlpnet [640]"), result.stderr
+    assert result.stdout.strip().endswith("mmsmlp.models.backbones.smlpnet [640]"), result.stderr
 
 
 @pytest.mark.parametrize("library", ["mmdet", "mmseg", "mmpretrain"])
@@ -51,7 +51,7 @@ def test_layer_decay_is_found_from_each_library_with_nothing_imported_first(libr
         )
         print(type(constructor).__module__)
     """)
-    assert result.stdout.strip().endswith("mmsmlp.optim.layer_decay"), result.stderr
+    assert result.stdout.strip().endswith("mmsmlp.engine.optim.layer_decay"), result.stderr
 
 
 def test_imports_with_mmengine_and_mmcv_lite_alone() -> None:
@@ -69,7 +69,7 @@ def test_imports_with_mmengine_and_mmcv_lite_alone() -> None:
     assert result.stdout.strip() == expected, result.stderr
 
 
-@pytest.mark.parametrize("blocked", ["mmcv", "mmsmlp.layers"])
+@pytest.mark.parametrize("blocked", ["mmcv", "mmsmlp.models.layers"])
 def test_an_import_error_reaches_the_user(blocked: str) -> None:
     """mmengine would otherwise say that SMLPNet is not in the registry."""
     result = run(
@@ -86,7 +86,7 @@ def test_an_import_error_reaches_the_user(blocked: str) -> None:
 def test_backbone_layers_know_nothing_of_openmmlab() -> None:
     result = run("""
         import sys
-        import mmsmlp.layers
+        import mmsmlp.models.layers
         print([name for name in sys.modules if name.split(".")[0] in ("mmengine", "mmcv")])
     """)
     assert result.stdout.strip() == "[]", result.stderr

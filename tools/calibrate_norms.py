@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from torch import Tensor
 
-from mmsmlp.hooks.calibration import calibrate_norms, image_batches
-from mmsmlp.launch import (
+from mmsmlp.engine.hooks.calibration import calibrate_norms, image_batches
+from mmsmlp.engine.runner import (
     UsageError,
     base_parser,
     build_runner,

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from mmsmlp.launch import UsageError, run
+from mmsmlp.engine.runner import UsageError, run
 
 
 def main() -> None:

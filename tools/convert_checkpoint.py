@@ -23,7 +23,7 @@ from mmsmlp.checkpoints import (
     write_atomically,
 )
 from mmsmlp.checkpoints.publishing import convert, name_of_run, verify
-from mmsmlp.launch import UsageError, run
+from mmsmlp.engine.runner import UsageError, run
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,10 +9,10 @@ from pathlib import Path
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmsmlp.export import PRECISIONS, SUFFIXES, export, load_model
-from mmsmlp.export.runtimes import DEFAULTS
-from mmsmlp.hooks.calibration import image_batches
-from mmsmlp.launch import (
+from mmsmlp.deploy import PRECISIONS, SUFFIXES, export, load_model
+from mmsmlp.deploy.runtimes import DEFAULTS
+from mmsmlp.engine.hooks.calibration import image_batches
+from mmsmlp.engine.runner import (
     UsageError,
     base_parser,
     check_checkpoint,

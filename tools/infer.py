@@ -7,10 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from mmsmlp.catalogue.whole_models import build
-from mmsmlp.checkpoints import guard_loading
-from mmsmlp.export import Exported, check_rest, graft, is_export, load_model
-from mmsmlp.inference import (
+from mmsmlp.apis.inference import (
     TASKS,
     Detection,
     FilePredictor,
@@ -20,7 +17,9 @@ from mmsmlp.inference import (
     predict_all,
     sources_of,
 )
-from mmsmlp.launch import (
+from mmsmlp.checkpoints import guard_loading
+from mmsmlp.deploy import Exported, check_rest, graft, is_export, load_model
+from mmsmlp.engine.runner import (
     UsageError,
     add_trust_argument,
     check_checkpoint,
@@ -28,6 +27,7 @@ from mmsmlp.launch import (
     read_config,
     run,
 )
+from mmsmlp.model_zoo.whole_models import build
 
 
 def arguments() -> argparse.Namespace:

@@ -11,10 +11,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.catalogue import BACKBONES, TASKS, WEIGHTS, Recipe, chosen, filters
-from mmsmlp.catalogue.contents import add_list_arguments
-from mmsmlp.catalogue.cost import paper_cost
-from mmsmlp.launch import UsageError, run
+from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.model_zoo import BACKBONES, TASKS, WEIGHTS, Recipe, chosen, filters
+from mmsmlp.model_zoo.contents import add_list_arguments
+from mmsmlp.model_zoo.cost import paper_cost
 from mmsmlp.registry import MODELS
 
 # Enough for any table: what is not a terminal has no width that it could be folded to.

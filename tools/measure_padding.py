@@ -19,7 +19,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmsmlp.launch import (
+from mmsmlp.engine.runner import (
     UsageError,
     base_parser,
     build_runner,

@@ -11,10 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmsmlp.catalogue import config_path, recipes
 from mmsmlp.checkpoints import few
-from mmsmlp.launch import UsageError, check_new_config, read_config, run
-from mmsmlp.own_data import (
+from mmsmlp.datasets.custom import (
     Annotations,
     Checked,
     DataError,
@@ -26,6 +24,8 @@ from mmsmlp.own_data import (
     read_annotations,
     split,
 )
+from mmsmlp.engine.runner import UsageError, check_new_config, read_config, run
+from mmsmlp.model_zoo import config_path, recipes
 from mmsmlp.swap import base_of
 
 BASE = "mmsmlp::mask_rcnn_{}.py"

@@ -7,14 +7,14 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.launch import UsageError, read_config, run
-from mmsmlp.optim.schedule import (
+from mmsmlp.engine.optim.schedule import (
     NUM_IMAGES,
     draw_schedule,
     epoch_length,
     key_figures,
     learning_rates,
 )
+from mmsmlp.engine.runner import UsageError, read_config, run
 
 
 def main() -> None:

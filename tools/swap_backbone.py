@@ -11,7 +11,7 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.launch import UsageError, check_checkpoint, check_new_config, run
+from mmsmlp.engine.runner import UsageError, check_checkpoint, check_new_config, run
 from mmsmlp.swap import (
     BACKBONES,
     SwapError,

@@ -2,8 +2,8 @@
 
 from mmengine.registry import METRICS
 
-from mmsmlp.export import Exported, check_rest, graft, is_export
-from mmsmlp.launch import (
+from mmsmlp.deploy import Exported, check_rest, graft, is_export
+from mmsmlp.engine.runner import (
     UsageError,
     base_parser,
     build_runner,

@@ -1,6 +1,6 @@
 """Train any detector, segmentor or classifier that a config describes."""
 
-from mmsmlp.launch import (
+from mmsmlp.engine.runner import (
     UsageError,
     base_parser,
     build_runner,

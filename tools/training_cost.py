@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from benchmarks.subjects import TITLES
 from mmengine.config import Config
 
-from mmsmlp.catalogue import config_path
-from mmsmlp.catalogue.whole_models import model_cost
-from mmsmlp.launch import markdown_table, run
-from mmsmlp.optim.schedule import NUM_IMAGES
+from mmsmlp.engine.optim.schedule import NUM_IMAGES
+from mmsmlp.engine.runner import markdown_table, run
+from mmsmlp.model_zoo import config_path
+from mmsmlp.model_zoo.whole_models import model_cost
 
 SIZE = (800, 1333)
 BACKBONES = ("smlpnet_t", "s2mlpv2_s4")

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from mmsmlp.launch import UsageError, check_checkpoint, check_data, read_config, run
-from mmsmlp.layers import AXIAL_MODES
-from mmsmlp.pictures import (
+from mmsmlp.engine.runner import UsageError, check_checkpoint, check_data, read_config, run
+from mmsmlp.models.layers import AXIAL_MODES
+from mmsmlp.visualization import (
     FORMATS,
     PictureError,
     axial_maps,

@@ -9,7 +9,8 @@ _base_ = "cifar10_smlpnet.py"
 model = dict(
     train_cfg=dict(
         augments=dict(
-            type="mmsmlp.augments.MultiResolution", sizes=[24, 32, 32, 32, 32, 32, 40, 48, 64]
+            type="mmsmlp.datasets.transforms.MultiResolution",
+            sizes=[24, 32, 32, 32, 32, 32, 40, 48, 64],
         )
     )
 )

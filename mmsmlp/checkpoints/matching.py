@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from mmsmlp.layers import AxialMixing, CentredLayerNorm2d, SplitAttention, WeightedSum
+from mmsmlp.models.layers import AxialMixing, CentredLayerNorm2d, SplitAttention, WeightedSum
 
 from .errors import CheckpointError
 

@@ -1,3 +1,3 @@
 """`configs/_base_/smlpnet_s.py`, for configs in pure Python."""
 
-globals().update(__import__("mmsmlp.catalogue").catalogue.base_settings(__file__))
+globals().update(__import__("mmsmlp.model_zoo").catalogue.base_settings(__file__))

@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import LogNorm
 
-from mmsmlp.pictures import extent, relative
-from mmsmlp.pictures.receptive_field import FLOOR
-from mmsmlp.pictures.style import SEQUENTIAL
+from mmsmlp.visualization import extent, relative
+from mmsmlp.visualization.receptive_field import FLOOR
+from mmsmlp.visualization.style import SEQUENTIAL
 
 LONG = 480  # pixels of the longer side
 FIELD = 0.85  # of the field in a picture; the rest is the image

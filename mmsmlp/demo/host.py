@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from mmsmlp.launch import UsageError, check_checkpoint, read_config
+from mmsmlp.engine.runner import UsageError, check_checkpoint, read_config
 
 from .choices import Choice
 from .fields import as_html

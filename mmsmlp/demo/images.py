@@ -14,9 +14,9 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
-from mmsmlp.launch import UsageError
-from mmsmlp.mini.scenes import render_scene
-from mmsmlp.own_data.images import FORMATS
+from mmsmlp.datasets.custom.images import FORMATS
+from mmsmlp.datasets.mini.scenes import render_scene
+from mmsmlp.engine.runner import UsageError
 
 MEGAPIXELS = 50
 LIMIT = f"at most {MEGAPIXELS} megapixels are taken"

@@ -14,9 +14,9 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 
-from mmsmlp.export import load_model
-from mmsmlp.launch import UsageError
-from mmsmlp.pictures import draw_sample, receptive_fields
+from mmsmlp.deploy import load_model
+from mmsmlp.engine.runner import UsageError
+from mmsmlp.visualization import draw_sample, receptive_fields
 
 from .images import as_shown, size_of
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.launch import UsageError
-from mmsmlp.layers import AXIAL_MODES
+from mmsmlp.engine.runner import UsageError
+from mmsmlp.models.layers import AXIAL_MODES
 
 from .fields import LEGEND
 from .host import Host, Wish

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmsmlp.launch import UsageError, library
+from mmsmlp.engine.runner import UsageError, library
 
 from .host import Host
 

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import to_2tuple
 from torch import nn
 
-from mmsmlp.catalogue import BACKBONES
+from mmsmlp.model_zoo import BACKBONES
 
 from .errors import SwapError, missing_package, one_line
 from .levels import Levels

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.utils import is_installed
 
-from mmsmlp.catalogue import SHIPPED, config_path, configs_of
+from mmsmlp.model_zoo import SHIPPED, config_path, configs_of
 
 from .errors import SwapError, one_line
 

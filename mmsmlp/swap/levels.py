@@ -79,7 +79,7 @@ def choose(stages: Levels, wanted: Sequence[int]) -> Choice:
 
     Returns:
         The choice. Stages of just these strides, if there are; otherwise the nearest, and a
-        :class:`~mmsmlp.necks.SimpleFeaturePyramid` behind them.
+        :class:`~mmsmlp.models.necks.SimpleFeaturePyramid` behind them.
 
     Raises:
         SwapError: If only shallow stages would be used.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmsmlp.optim import NO_DECAY
+from mmsmlp.engine.optim import NO_DECAY
 
 ADAMW = dict(type="AdamW", lr=1e-4, weight_decay=0.05)
 # Mean and deviation of ImageNet's RGB, which the backbones are trained with.

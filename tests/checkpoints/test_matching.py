@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from mmsmlp.checkpoints import CheckpointError, match
-from mmsmlp.layers import AxialMixing, CentredLayerNorm2d, LayerNorm2d, SplitAttention, WeightedSum
+from mmsmlp.models.layers import (
+    AxialMixing,
+    CentredLayerNorm2d,
+    LayerNorm2d,
+    SplitAttention,
+    WeightedSum,
+)
 
 
 class Network(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor, nn
 
-from mmsmlp.backbones import SMLPNet
 from mmsmlp.checkpoints import CheckpointError, from_spach
-from mmsmlp.layers import resampling_matrix
+from mmsmlp.models.backbones import SMLPNet
+from mmsmlp.models.layers import resampling_matrix
 from mmsmlp.registry import MODELS
 
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 2, 1), mlp_ratio=2)

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmsmlp.checkpoints import CheckpointError, newest_checkpoint
-from mmsmlp.launch import UsageError, resume_from
+from mmsmlp.engine.runner import UsageError, resume_from
 
 
 @pytest.fixture

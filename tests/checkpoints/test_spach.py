@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmsmlp.backbones import SMLPNet
 from mmsmlp.checkpoints import CheckpointError, from_spach, is_spach
+from mmsmlp.models.backbones import SMLPNet
 
 
 def test_every_tensor_gets_a_name_of_ours(spach_weights: dict, spach_network: dict) -> None:

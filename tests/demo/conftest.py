@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmsmlp.catalogue.whole_models import build
-from mmsmlp.mini.scenes import render_scene
+from mmsmlp.datasets.mini.scenes import render_scene
+from mmsmlp.model_zoo.whole_models import build
 
 CLASSES = ["cat", "dog", "bird"]
 ARCH = dict(embed_dims=(8, 8, 16, 16), depths=(1, 1, 1, 1), mlp_ratio=2)

@@ -10,7 +10,7 @@ import torch
 
 from mmsmlp.checkpoints import CheckpointError
 from mmsmlp.demo import Answer, Choice, Host, Wish, find_choices
-from mmsmlp.launch import UsageError
+from mmsmlp.engine.runner import UsageError
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mmengine.utils import digit_version
 from torch import Tensor
 
-from mmsmlp.layers import Direction
+from mmsmlp.models.layers import Direction
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TYPES = [torch.float32, torch.bfloat16, torch.float64]

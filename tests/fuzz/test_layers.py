@@ -11,7 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mmsmlp.layers import (
+from mmsmlp.models.layers import (
     AXIAL_MODES,
     GELU,
     AxialMixing,
@@ -28,7 +28,7 @@ from mmsmlp.layers import (
     spatial_shift,
     sum_of_shifted_means,
 )
-from mmsmlp.necks import SimpleFeaturePyramid
+from mmsmlp.models.necks import SimpleFeaturePyramid
 
 from tests.fuzz.odd import JUNK, TYPES, cases, directions, maps, odd_tensors  # isort: skip
 

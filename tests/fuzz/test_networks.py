@@ -14,9 +14,9 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mmsmlp.backbones import S2MLP, S2MLPv2, SMLPNet
-from mmsmlp.backbones.pyramid import TRAINING_PADDING
-from mmsmlp.layers import AXIAL_MODES, SS1, SS2, STAY
+from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.models.backbones.pyramid import TRAINING_PADDING
+from mmsmlp.models.layers import AXIAL_MODES, SS1, SS2, STAY
 
 from tests.fuzz.odd import JUNK, TYPES, cases, directions, maps, odd_tensors  # isort: skip
 

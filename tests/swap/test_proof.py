@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mmsmlp.backbones import SMLPNet
+from mmsmlp.models.backbones import SMLPNet
 from mmsmlp.swap import SwapError, build_model, prove, swap_backbone
 from mmsmlp.swap.backbones import build
 from mmsmlp.swap.errors import one_line

@@ -12,8 +12,8 @@ import pytest
 import torch
 from benchmarks.cost import FullForm, multiply_adds
 
-from mmsmlp.launch import UsageError
-from mmsmlp.layers import SparseMLP
+from mmsmlp.engine.runner import UsageError
+from mmsmlp.models.layers import SparseMLP
 
 # In place of sMLPNet-T: a 1x1 convolution of 3 to 5 channels.
 FAKE_BACKBONES = """

@@ -17,9 +17,9 @@ from benchmarks.profiling import COPIES, DEPTHWISE, ELEMENTWISE, NORMS, PRODUCTS
 from benchmarks.subjects import PEERS, TITLES, Subject, SubjectError, check_names, variants
 from torch import Tensor, nn
 
-import mmsmlp.mini.swap
+import mmsmlp.datasets.mini.swap
 from benchmarks import passes, profiling
-from mmsmlp.backbones import SMLPNet
+from mmsmlp.models.backbones import SMLPNet
 
 ROOT = Path(__file__).parents[2]
 
@@ -282,7 +282,7 @@ def test_a_whole_model_learns_and_predicts_on_its_first_images(
 ) -> None:
     pytest.importorskip("mmdet")
     monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     config = str(ROOT / "configs/experiments/padding/s2mlpv2.py")
     options = {"model.backbone.arch.depths": (1, 1, 1, 1)}
     whole = ModelPass(Subject(config, mini=True, options=options), "cpu")

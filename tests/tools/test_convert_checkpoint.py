@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 import mmsmlp
-from mmsmlp.backbones import SMLPNet
 from mmsmlp.checkpoints.publishing import Classifier, smlpnet_settings
+from mmsmlp.models.backbones import SMLPNet
 
 ROOT = Path(__file__).parents[2]
 SPACH_KEYS = ("model", "optimizer", "lr_scheduler", "epoch", "model_ema", "args")
@@ -65,7 +65,7 @@ def test_the_converted_file_gives_the_authors_logits_through_mmpretrain(
 ) -> None:
     """The way of tools/test.py: a config, and a Runner that loads the checkpoint."""
     pytest.importorskip("mmpretrain")
-    from mmsmlp.launch import base_parser, build_runner, load_config
+    from mmsmlp.engine.runner import base_parser, build_runner, load_config
 
     convert(source, tmp_path / "ours.pth")
     config = tmp_path / "classifier.py"

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 import demo
 from mmsmlp.demo import Choice
-from mmsmlp.launch import UsageError
+from mmsmlp.engine.runner import UsageError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-import mmsmlp.mini.swap
+import mmsmlp.datasets.mini.swap
 
 ROOT = Path(__file__).parents[2]
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratio=2)
@@ -39,9 +39,9 @@ def small_detector(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The recipe of Mask R-CNN with a small network on the tiny mini data set."""
     pytest.importorskip("mmdet")
     monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     cfg = Config.fromfile(ROOT / "configs" / "mask_rcnn_smlpnet_t.py")
-    mmsmlp.mini.swap.use_mini(cfg)
+    mmsmlp.datasets.mini.swap.use_mini(cfg)
     roi_head = dict(
         bbox_roi_extractor=dict(out_channels=16),
         bbox_head=dict(in_channels=16, fc_out_channels=16),

@@ -16,10 +16,10 @@ import torch
 from mmengine.config import Config
 from pycocotools import mask as coco_mask
 
-import mmsmlp.mini.swap
-from mmsmlp.catalogue.whole_models import build
-from mmsmlp.export import ExportError
-from mmsmlp.launch import UsageError
+import mmsmlp.datasets.mini.swap
+from mmsmlp.deploy import ExportError
+from mmsmlp.engine.runner import UsageError
+from mmsmlp.model_zoo.whole_models import build
 
 from tests.tools.test_train import METRIC, ROOT, tool, write_config  # isort: skip
 
@@ -59,7 +59,7 @@ def data(tiny_mini: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     shutil.copytree(tiny_mini, folder, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+        patch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
         yield folder
 
 
@@ -74,7 +74,7 @@ def deploy(task: str, folder: Path) -> Deployed:
     folder.mkdir()
     config, checkpoint, file = (folder / name for name in ("mini.py", "model.pth", "model.onnx"))
     cfg = Config.fromfile(write_config(folder, task))
-    mmsmlp.mini.swap.use_mini(cfg)
+    mmsmlp.datasets.mini.swap.use_mini(cfg)
     cfg.work_dir = str(folder / "work")
     for split in ("train", "val", "test"):
         cfg[f"{split}_dataloader"].update(num_workers=0, persistent_workers=False)

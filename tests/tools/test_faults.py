@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import mmsmlp.mini.swap
-from mmsmlp.launch import run
+import mmsmlp.datasets.mini.swap
+from mmsmlp.engine.runner import run
 
 from tests.tools.test_train import losses, tool, write_config  # isort: skip
 
@@ -30,7 +30,7 @@ def folder(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The tiny mini data set, to be spoilt."""
     shutil.copytree(tiny_mini, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     return tmp_path
 
 

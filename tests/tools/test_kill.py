@@ -26,7 +26,8 @@ import functools, json, os, runpy, sys
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # libraries greet
 import matplotlib.figure, mmseg.datasets, mmseg.evaluation, mmseg.models, mmseg.visualization
-import mmsmlp.backbones, mmsmlp.hooks, mmsmlp.launch, mmsmlp.mini.swap as swap
+import mmsmlp.models.backbones, mmsmlp.engine.hooks, mmsmlp.engine.runner
+import mmsmlp.datasets.mini.swap as swap
 swap.ensure_mini = functools.partial(swap.ensure_mini, **{TINY_MINI!r})
 for line in sys.stdin:
     folder, *sys.argv = json.loads(line)

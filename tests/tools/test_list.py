@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.backbones import S2MLP, S2MLPv2, SMLPNet
-from mmsmlp.catalogue.cost import paper_cost
-from mmsmlp.launch import UsageError
+from mmsmlp.engine.runner import UsageError
+from mmsmlp.model_zoo.cost import paper_cost
+from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
 
 ROOT = Path(__file__).parents[2]
 

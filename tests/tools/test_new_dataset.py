@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsmlp.launch import UsageError
+from mmsmlp.engine.runner import UsageError
 
 from tests.conftest import OWN_DATA  # isort: skip
 from tests.tools.test_train import tool  # isort: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsmlp.launch import UsageError
+from mmsmlp.engine.runner import UsageError
 
 ROOT = Path(__file__).parents[2]
 

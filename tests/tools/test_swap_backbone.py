@@ -11,9 +11,9 @@ from mmengine.config import Config
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 import swap_backbone
 
-from mmsmlp.backbones import SMLPNet
-from mmsmlp.launch import UsageError
-from mmsmlp.layers.axial import resize_axial_map
+from mmsmlp.engine.runner import UsageError
+from mmsmlp.models.backbones import SMLPNet
+from mmsmlp.models.layers.axial import resize_axial_map
 from mmsmlp.swap import build_model
 
 RETINANET = "mmdet::retinanet/retinanet_r50_fpn_1x_coco.py"

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-import mmsmlp.mini.swap
-from mmsmlp.launch import UsageError
+import mmsmlp.datasets.mini.swap
+from mmsmlp.engine.runner import UsageError
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = """dict(
@@ -123,7 +123,7 @@ def tool(name: str) -> Callable[..., None]:
 def train(tiny_mini: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """tools/train.py where the tiny mini data set stands for the full one."""
     monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     return tool("train")
 
 
@@ -222,9 +222,9 @@ def test_with_nothing_to_resume_from_the_weights_of_the_config_are_loaded(
 NUM_CLASSES = {"mmdet": 5, "mmseg": 6, "mmpretrain": 5}
 COUNTS = {
     "num_things_classes": 5,
-    "nms_pre": mmsmlp.mini.swap.AT_MOST["nms_pre"],
-    "max_per_img": mmsmlp.mini.swap.AT_MOST["max_per_img"],
-    "num": mmsmlp.mini.swap.MAX_ROIS,
+    "nms_pre": mmsmlp.datasets.mini.swap.AT_MOST["nms_pre"],
+    "max_per_img": mmsmlp.datasets.mini.swap.AT_MOST["max_per_img"],
+    "num": mmsmlp.datasets.mini.swap.MAX_ROIS,
     "num_convs": 1,
     "sampling_ratio": 1,
     "drop_path_rate": 0,
@@ -241,7 +241,7 @@ def test_mini_changes_the_model_in_what_is_listed_only(path: Path, train: Callab
     full = Config.fromfile(path)
     pytest.importorskip(full.default_scope)
     mini = Config.fromfile(path)
-    mmsmlp.mini.swap.use_mini(mini)
+    mmsmlp.datasets.mini.swap.use_mini(mini)
 
     def flat(node: object, prefix: str = "") -> dict[str, object]:
         if isinstance(node, list) and node and isinstance(node[0], dict):
@@ -283,7 +283,7 @@ def test_mini_changes_the_model_in_what_is_listed_only(path: Path, train: Callab
     # An average of weights is one over the short schedule, and goes by its steps; statistics of
     # norms are of fewer images.
     hooks = {
-        "EMAHook": dict(momentum=mmsmlp.mini.swap.EMA_MOMENTUM, interval=1),
+        "EMAHook": dict(momentum=mmsmlp.datasets.mini.swap.EMA_MOMENTUM, interval=1),
         "mmsmlp.PreciseBNHook": dict(num_images=16),
     }
     for before, after in zip(

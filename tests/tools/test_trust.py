@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
-import mmsmlp.mini.swap
+import mmsmlp.datasets.mini.swap
 from mmsmlp.checkpoints import CheckpointError, guard_loading
 
 from tests.tools.test_train import tool, write_config  # isort: skip
@@ -40,7 +40,7 @@ def give(
 ) -> Callable[..., None]:
     """Give a tool a checkpoint, in one of the ways that there are."""
     monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.mini.swap, "ensure_mini", lambda root: Path(root))
+    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     config, work_dir = write_config(tmp_path, "segmentation"), tmp_path / "work"
     pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
     with config.open("a") as file:

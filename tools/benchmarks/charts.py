@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from mmsmlp.pictures.style import COLOURS, MARKERS
+from mmsmlp.visualization.style import COLOURS, MARKERS
 
 from .passes import MODES, PRECISIONS, Case
 from .profiling import GROUPS

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmsmlp.launch import markdown_table
-from mmsmlp.layers import AxialMixing, SparseMLP, resampling_matrix
+from mmsmlp.engine.runner import markdown_table
+from mmsmlp.models.layers import AxialMixing, SparseMLP, resampling_matrix
 
 from .subjects import Subject, build_network
 

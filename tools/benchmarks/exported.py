@@ -9,12 +9,12 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from torch import Tensor
 
-from mmsmlp.export import Exported
-from mmsmlp.export.errors import quiet
-from mmsmlp.export.parts import Part, flatten, output_names, parts_of
-from mmsmlp.export.quantizing import quantize
-from mmsmlp.export.tracing import trace
-from mmsmlp.export.writing import write
+from mmsmlp.deploy import Exported
+from mmsmlp.deploy.errors import quiet
+from mmsmlp.deploy.parts import Part, flatten, output_names, parts_of
+from mmsmlp.deploy.quantizing import quantize
+from mmsmlp.deploy.tracing import trace
+from mmsmlp.deploy.writing import write
 
 from .passes import Case, NetworkPass
 from .subjects import Subject

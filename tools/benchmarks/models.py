@@ -24,8 +24,8 @@ class ModelPass:
     """
 
     def __init__(self, subject: Subject, device: str) -> None:
-        from mmsmlp.launch import check_data, read_config
-        from mmsmlp.mini.swap import use_mini
+        from mmsmlp.datasets.mini.swap import use_mini
+        from mmsmlp.engine.runner import check_data, read_config
 
         self.device = device
         self.cfg = read_config(subject.name)

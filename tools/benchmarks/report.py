@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from mmsmlp.launch import markdown_table
+from mmsmlp.engine.runner import markdown_table
 
 from .limits import best_by_form
 from .passes import PRECISIONS, Case

@@ -189,7 +189,7 @@ def variants(
 def build_network(subject: Subject) -> nn.Module:
     """A backbone, with random weights."""
     if subject.is_ours:
-        import mmsmlp.backbones  # noqa: F401
+        import mmsmlp.models.backbones  # noqa: F401
         from mmsmlp.swap.backbones import BACKBONES
 
         cfg = dict(BACKBONES[subject.name], drop_path_rate=DROP_PATH_RATE, with_cp=subject.with_cp)

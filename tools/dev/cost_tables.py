@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 from documents import DOCS, renew_tables
 
-from mmsmlp.launch import markdown_table
+from mmsmlp.engine.runner import markdown_table
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 import training_cost

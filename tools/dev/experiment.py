@@ -9,7 +9,7 @@ from experiments.jobs import JobFailed, is_done, run_jobs
 from experiments.reporting import report
 from rich.console import Console
 
-from mmsmlp.launch import UsageError, run
+from mmsmlp.engine.runner import UsageError, run
 
 EXPERIMENTS = dict(transfer=transfer, resolution=resolution, padding=padding)
 

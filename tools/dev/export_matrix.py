@@ -13,9 +13,9 @@ from documents import DOCS, renew_tables
 from mmengine.config import Config
 from swap_matrix import CONFIGS, outcomes, swapped
 
-from mmsmlp.export import ExportError, export
-from mmsmlp.export.exporting import Loaded
-from mmsmlp.launch import markdown_table
+from mmsmlp.deploy import ExportError, export
+from mmsmlp.deploy.exporting import Loaded
+from mmsmlp.engine.runner import markdown_table
 from mmsmlp.swap import SwapError, build_model
 
 DOCUMENT = DOCS / "deployment.md"

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from mmsmlp.catalogue import BACKBONES, ROOT, TASKS, Recipe, recipes
-from mmsmlp.catalogue.cost import paper_cost
-from mmsmlp.catalogue.whole_models import model_cost
+from mmsmlp.model_zoo import BACKBONES, ROOT, TASKS, Recipe, recipes
+from mmsmlp.model_zoo.cost import paper_cost
+from mmsmlp.model_zoo.whole_models import model_cost
 
 FILE = ROOT / "configs" / "metafile.yml"
 HEAD = """\

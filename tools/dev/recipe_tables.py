@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from documents import DOCS, renew_tables
 from mmengine.fileio import load
 
-from mmsmlp.catalogue import config_path
-from mmsmlp.catalogue.whole_models import model_cost
-from mmsmlp.launch import markdown_row, markdown_table
+from mmsmlp.engine.runner import markdown_row, markdown_table
+from mmsmlp.model_zoo import config_path
+from mmsmlp.model_zoo.whole_models import model_cost
 
 DOCUMENT = DOCS / "recipes.md"
 

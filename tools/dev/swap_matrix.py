@@ -17,7 +17,7 @@ from mmengine.logging import MessageHub
 from rich.progress import track
 from torch import Tensor
 
-from mmsmlp.launch import markdown_table
+from mmsmlp.engine.runner import markdown_table
 from mmsmlp.swap import SwapError, build_model, find_config, read_config, swap_backbone
 from mmsmlp.swap.errors import one_line
 

@@ -17,8 +17,8 @@ from mmengine.logging import MMLogger
 from rich.progress import track
 from swap_matrix import BACKBONES
 
-from mmsmlp.catalogue import configs_of
-from mmsmlp.launch import markdown_table
+from mmsmlp.engine.runner import markdown_table
+from mmsmlp.model_zoo import configs_of
 from mmsmlp.swap import SwapError, build_model, find_config, read_config, swap_backbone
 from mmsmlp.swap.errors import one_line
 

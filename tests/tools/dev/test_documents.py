@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from documents import renew_tables
 
-from mmsmlp.launch import markdown_table
+from mmsmlp.engine.runner import markdown_table
 
 
 def test_a_table_has_a_head_and_a_row_each() -> None:

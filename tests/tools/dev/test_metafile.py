@@ -8,7 +8,7 @@ import pytest
 import yaml
 from metafile import collections, model
 
-from mmsmlp.catalogue import recipes
+from mmsmlp.model_zoo import recipes
 
 ROOT = Path(__file__).parents[3]
 FORBIDDEN = {"Results", "Weights", "Converted From"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
-from mmsmlp.launch import base_parser, build_runner, load_config, report, resume_from, run
+from mmsmlp.engine.runner import base_parser, build_runner, load_config, report, resume_from, run
 
 # The longer side of a scene in pixels, and what it is multiplied by.
 SIDE, FACTORS = 160, (0.6, 1.6)

@@ -10,8 +10,8 @@ from statistics import mean
 
 import matplotlib.pyplot as plt
 
-from mmsmlp.launch import markdown_table
-from mmsmlp.layers import AXIAL_MODES
+from mmsmlp.engine.runner import markdown_table
+from mmsmlp.models.layers import AXIAL_MODES
 
 from .jobs import Job
 from .sizes import SIZES, label

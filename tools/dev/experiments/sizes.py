@@ -23,8 +23,8 @@ from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
 from mmsmlp.checkpoints import guard_loading
-from mmsmlp.hooks.calibration import calibrate_norms
-from mmsmlp.layers import AXIAL_MODES
+from mmsmlp.engine.hooks.calibration import calibrate_norms
+from mmsmlp.models.layers import AXIAL_MODES
 
 NATIVE = (32, 32)
 SIZES = [(24, 24), NATIVE, (40, 40), (48, 48), (64, 64), (96, 96), (32, 64), (64, 32)]

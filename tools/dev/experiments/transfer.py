@@ -8,7 +8,7 @@ from statistics import mean
 
 import matplotlib.pyplot as plt
 
-from mmsmlp.launch import markdown_table
+from mmsmlp.engine.runner import markdown_table
 
 from .jobs import Job
 from .training import last_metric, spread, train_job

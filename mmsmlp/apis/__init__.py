@@ -1,0 +1,1 @@
+"""Functions that tools are made of."""

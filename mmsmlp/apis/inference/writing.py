@@ -1,0 +1,141 @@
+"""Files of predictions: whole at every moment."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
+from mmsmlp.engine.runner import UsageError
+
+
+class GrowingList:
+    """A JSON file that ends in a list, and is valid whenever the process ends.
+
+    Args:
+        path: The file.
+        before: What the file holds beside the list, by name; without it, it is the list.
+        name: Of the list, if there is something beside it.
+    """
+
+    def __init__(
+        self, path: Path, before: Mapping[str, Any] | None = None, name: str | None = None
+    ) -> None:
+        head, self.tail = "[", b"\n]\n"
+        if before is not None:
+            head = f"{json.dumps(before)[:-1]}, {json.dumps(name)}: ["
+            self.tail = b"\n]}\n"
+        self.file = path.open("wb", buffering=0)
+        self.file.write(head.encode() + self.tail)
+        self.separator = b"\n"
+
+    def extend(self, items: Sequence[Any]) -> None:
+        """Append items."""
+        if not items:
+            return
+        text = ",\n".join(json.dumps(item) for item in items).encode()
+        data = self.separator + text + self.tail
+        end = self.file.seek(-len(self.tail), os.SEEK_END)
+        # One call of the system, which a signal does not tear.
+        if self.file.write(data) < len(data):  # the disk is full
+            self.file.truncate(end)
+            self.file.seek(end)
+            self.file.write(self.tail)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.file.name)
+        self.separator = b",\n"
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.file.close()
+
+
+def write_picture(image: np.ndarray, path: Path) -> None:
+    """Write an image whole or not at all, in the format of its suffix.
+
+    Args:
+        image: ``(H, W, 3)`` in BGR, or ``(H, W)``.
+        path: The file; its folder is made if need be.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(path.suffix, image)
+    write_atomically(data.tobytes(), path)
+
+
+class Video:
+    """A video that gets its name when it is closed.
+
+    Args:
+        path: The file, which ends in ``.mp4``; its folder is made if need be.
+        frames_a_second: How fast it is to run.
+        size: Height and width of its frames.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+
+    def __init__(self, path: Path, frames_a_second: float, size: tuple[int, int]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        # OpenCV chooses the format by the end of the name.
+        self.temporary = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}{path.suffix}")
+        codec = cv2.VideoWriter_fourcc(*"mp4v")
+        self.writer = cv2.VideoWriter(str(self.temporary), codec, frames_a_second, size[::-1])
+        if not self.writer.isOpened():
+            raise UsageError(f"cannot write the video {str(path)!r}")
+
+    def add(self, frame: np.ndarray) -> None:
+        """Append a frame ``(H, W, 3)`` in BGR."""
+        self.writer.write(frame)
+
+    def close(self) -> None:
+        """End the video."""
+        self.writer.release()
+        os.replace(self.temporary, self.path)
+
+
+class Folder:
+    """The folder that predictions go into.
+
+    ``vis`` holds pictures and videos, ``images.json`` numbers all images, and ``results.json`` is a
+    list of what was found on them.
+
+    Args:
+        path: Of the folder, which is there.
+        categories: Of the results, as ``images.json`` lists them.
+    """
+
+    def __init__(self, path: Path, categories: Sequence[Mapping[str, Any]]) -> None:
+        self.path = path
+        self.images = GrowingList(path / "images.json", dict(categories=categories), "images")
+        self.results = GrowingList(path / "results.json")
+        self.video: Video | None = None
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.end_video()
+        self.images.close()
+        self.results.close()
+
+    def end_video(self) -> None:
+        """Close the video at hand, if there is one."""
+        if self.video is not None:
+            self.video.close()
+            self.video = None

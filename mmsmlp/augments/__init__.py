@@ -1,9 +1,0 @@
-"""Batch augmentations for mmpretrain.
-
-Its registry of them has no root that other packages could join without importing mmpretrain, so a
-config names the full path: ``type="mmsmlp.augments.MultiResolution"``.
-"""
-
-from .multi_resolution import MultiResolution
-
-__all__ = ["MultiResolution"]

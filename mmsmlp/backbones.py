@@ -1,0 +1,3 @@
+"""Former place of :mod:`mmsmlp.models.backbones`; kept for one release."""
+
+from mmsmlp.models.backbones import *  # noqa: F403

@@ -1,0 +1,88 @@
+"""The config of a run: read by its name, and completed by what the user and every run ask for."""
+
+from __future__ import annotations
+
+import argparse
+from difflib import get_close_matches
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+
+from mmsmlp.checkpoints import guard_loading
+from mmsmlp.datasets.mini.swap import use_mini
+from mmsmlp.model_zoo import config_path
+
+from .errors import UsageError
+
+RUN_HOOKS = (
+    "mmsmlp.LossCurveHook",
+    "mmsmlp.PredictionSheetHook",
+    "mmsmlp.StopOnSignalHook",
+    "mmsmlp.DataErrorHook",
+    "mmsmlp.ExactResumeHook",
+    "mmsmlp.FiniteLossHook",
+    "mmsmlp.LeftOutHook",
+)
+
+
+def read_config(name: str) -> Config:
+    """Read a config.
+
+    Args:
+        name: Its path, or ``library::path`` for one that is installed.
+
+    Raises:
+        UsageError: If there is no such config, or none of those that it inherits from.
+    """
+    path = Path(name)
+    if "::" in name:
+        try:
+            path = config_path(name)
+        except FileNotFoundError as error:
+            raise UsageError(str(error)) from error
+    if not path.is_file():
+        neighbours = {str(other) for other in Path().glob("configs/*.py")}
+        neighbours |= {str(other) for other in path.parent.glob("*.py")}
+        close = get_close_matches(name, neighbours, n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise UsageError(f"config {name!r} does not exist{hint}")
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"config {name!r} cannot be read: {error}") from error
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and put in what the arguments of `base_parser` say.
+
+    Raises:
+        UsageError: If there is no such config, or the mini data set cannot take its place.
+    """
+    guard_loading(args.trust_checkpoint)
+    cfg = read_config(args.config)
+    name = Path(cfg.filename).stem
+    if args.mini:
+        try:
+            use_mini(cfg)
+        except (ValueError, FileExistsError) as error:
+            raise UsageError(f"--mini: {error}") from error
+        name += "_mini"
+    cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
+    cfg.launcher = args.launcher
+    _add_hooks(cfg, args.needs)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+def _add_hooks(cfg: Config, needs: str) -> None:
+    """Give a run what every run has, unless the config has it already."""
+    hooks = cfg.get("custom_hooks") or []
+    known = {hook["type"] for hook in hooks}
+    ours = [dict(type=hook) for hook in RUN_HOOKS]
+    ours.append(dict(type="mmsmlp.MatchedWeightsHook", needs=needs))
+    cfg.custom_hooks = hooks + [hook for hook in ours if hook["type"] not in known]
+    saving = cfg.setdefault("default_hooks", {}).setdefault("checkpoint", {})
+    if saving is not None and saving.get("type") in (None, "CheckpointHook", CheckpointHook):
+        saving["type"] = "mmsmlp.AtomicCheckpointHook"

@@ -1,0 +1,1 @@
+"""Networks: layers in plain torch, backbones made of them, and necks."""

@@ -1,0 +1,268 @@
+"""What the pyramid backbones have in common, whatever their blocks are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from numbers import Real
+from operator import mul
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmsmlp.checkpoints import matched_pretrained
+from mmsmlp.models.layers import (
+    Extents,
+    PatchEmbed,
+    check_whole,
+    checkpoint,
+    image_norm,
+    is_recording,
+    is_whole,
+)
+
+from .padding import image_extents, run_without_padding
+from .settings import resolve_out_indices
+from .sharding import sharding_groups
+
+# Makes a block from the index of its stage and its drop path rate.
+BlockFactory = Callable[[int, float], nn.Module]
+# Makes a patch embedding from its channels in and out and the side of a patch.
+PatchEmbedFactory = Callable[[int, int, int], nn.Module]
+# Makes a norm from its channels.
+NormFactory = Callable[[int], nn.Module]
+
+TRAINING_PADDING = ("kept", "counted", "left_out")
+
+
+class Stage(nn.Module):
+    """Patch embedding (or merging, or nothing), then blocks that keep the size."""
+
+    def __init__(self, patch_embed: nn.Module, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.patch_embed = patch_embed
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, with_cp: bool = False, extents: Extents | None = None) -> Tensor:
+        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉); ``extents`` are those of the tokens."""
+        x = self.patch_embed(x)
+        others = () if extents is None else (extents,)
+        for block in self.blocks:
+            if with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, *others)
+            else:
+                x = block(x, *others)
+        return x
+
+
+class PyramidBackbone(BaseModule):
+    """Stages of blocks, with outputs for dense prediction.
+
+    Stages deeper than the last output are not built, and each output has a norm of its own, so
+    that every parameter takes part in every step (distributed training insists on that).
+
+    In inference an image has the features that it has alone, whatever it is batched with: padding
+    is left out (:func:`~mmsmlp.models.backbones.padding.run_without_padding`).
+
+    Args:
+        block: Makes a block from the index of its stage and its drop path rate.
+        patch_embed: Makes a patch embedding or merging.
+        output_norm: Makes the norm of an output.
+        in_channels: Channels of the image.
+        embed_dims: Channels of each stage.
+        depths: Blocks of each stage.
+        patch_sizes: Side of the patches that each stage embeds or merges; a stage of patch size
+            1 and unchanged channels merges nothing.
+        drop_path_rate: Of the last block; it grows linearly from zero at the first.
+        out_indices: Stages to return, in this order; negative ones count from the end.
+        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem
+            (the patch embedding of the first stage), k the stem and the first k stages.
+        norm_eval: Whether batch norms keep their statistics while training.
+        with_cp: Whether blocks recompute their activations in the backward pass.
+        training_padding: What padding is in training: ``'kept'``, a part of the image;
+            ``'left_out'``, an image has the features that it has alone, as in inference, and the
+            statistics of norms are those of images; or ``'counted'``, the same but for these
+            statistics, which count padding.
+        init_cfg: Initialisation, as mmengine has it; pretrained weights are loaded by
+            :class:`~mmsmlp.checkpoints.Pretrained`.
+
+    Attributes:
+        channels: Channels of each output.
+        strides: Stride of each output in pixels.
+
+    Raises:
+        TypeError: If an argument is of another type; the message names it.
+        ValueError: If an argument is out of its range, likewise.
+    """
+
+    def __init__(
+        self,
+        block: BlockFactory,
+        *,
+        patch_embed: PatchEmbedFactory = PatchEmbed,
+        output_norm: NormFactory,
+        in_channels: int,
+        embed_dims: Sequence[int],
+        depths: Sequence[int],
+        patch_sizes: Sequence[int],
+        drop_path_rate: float,
+        out_indices: int | Sequence[int],
+        frozen_stages: int,
+        norm_eval: bool = False,
+        with_cp: bool,
+        training_padding: str = "kept",
+        init_cfg: dict | list[dict] | None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_whole("in_channels", in_channels)
+        if training_padding not in TRAINING_PADDING:
+            raise ValueError(
+                f"training_padding must be one of {TRAINING_PADDING}, got {training_padding!r}"
+            )
+        if not (isinstance(drop_path_rate, Real) and 0 <= drop_path_rate < 1):
+            raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
+        self.in_channels = in_channels
+        self.depths = tuple(depths)
+        self.out_indices = resolve_out_indices(out_indices, len(depths))
+        num_stages = max(self.out_indices) + 1
+        if not (is_whole(frozen_stages) and -1 <= frozen_stages <= num_stages):
+            raise ValueError(
+                f"frozen_stages must be in [-1, {num_stages}] (-1: none, 0: the stem, k: the stem "
+                f"and the first k of the {num_stages} stages in use), got {frozen_stages}"
+            )
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+        self.training_padding = training_padding
+        self.patch_sizes = tuple(patch_sizes)
+
+        drop_rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
+        self.stages = nn.ModuleList()
+        for i in range(num_stages):
+            if patch_sizes[i] == 1 and in_channels == embed_dims[i]:
+                embed = nn.Identity()
+            else:
+                embed = patch_embed(in_channels, embed_dims[i], patch_sizes[i])
+            blocks = [block(i, next(drop_rates)) for _ in range(depths[i])]
+            self.stages.append(Stage(embed, blocks))
+            in_channels = embed_dims[i]
+        for i in self.out_indices:
+            self.add_module(f"norm{i}", output_norm(embed_dims[i]))
+
+        strides = list(accumulate(patch_sizes, mul))
+        self.channels = [embed_dims[i] for i in self.out_indices]
+        self.strides = [strides[i] for i in self.out_indices]
+        self._freeze()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Extract features.
+
+        Args:
+            x: ``(N, in_channels, H, W)``, of any height and width from 1 on.
+
+        Returns:
+            One map per entry of ``out_indices``, ``(N, channels[k], ⌈H/s⌉, ⌈W/s⌉)`` with
+            ``s = strides[k]``; in inference the borders of images go on over their padding.
+
+        Raises:
+            TypeError: If ``x`` is no tensor of floating-point numbers.
+            ValueError: If it has another number of dimensions or channels, or no pixel.
+        """
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x must be a tensor of floating-point numbers, got {kind}")
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"x must be (N, {self.in_channels}, H, W), as in_channels={self.in_channels} "
+                f"says, got {tuple(x.shape)}"
+            )
+        if 0 in x.shape[2:]:
+            raise ValueError(f"x must have a pixel at least, got {tuple(x.shape)}")
+        if x.is_meta or is_recording():
+            return self._extract(x)
+        if self.training:
+            return self._extract(x, self._training_extents(x))
+        return run_without_padding(self._extract, x, self.strides, sharding_groups(self))
+
+    def _training_extents(self, x: Tensor) -> Extents | None:
+        """Of the images whose padding is left out; None if there is none."""
+        if self.training_padding == "kept":
+            return None
+        extents = image_extents(x, counted=self.training_padding == "counted")
+        # A GPU would have to be waited for, and processes compute what they share in one way.
+        alone = not (dist.is_available() and dist.is_initialized())
+        return None if x.is_cpu and alone and not extents.padding.any() else extents
+
+    def _extract(self, x: Tensor, extents: Extents | None = None) -> tuple[Tensor, ...]:
+        outputs = {}
+        for i, stage in enumerate(self.stages):
+            if extents is not None:
+                if i and self.patch_sizes[i] > 1:
+                    # As the image itself is, so that the last patches are completed by zeros.
+                    x = extents.without_padding(x)
+                extents = extents.merged(self.patch_sizes[i])
+            x = stage(x, self.with_cp, extents)
+            if i in self.out_indices:
+                y = image_norm(getattr(self, f"norm{i}"), x, extents)
+                if extents is not None:
+                    y = extents.extended(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+                # RoIAlign of mmcv takes any memory for contiguous, and computes nonsense from a map
+                # with channels last.
+                outputs[i] = y.contiguous()
+        return tuple(outputs[i] for i in self.out_indices)
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says.
+
+        Raises:
+            CheckpointError: If pretrained weights do not arrive.
+        """
+        self.init_cfg = matched_pretrained(self.init_cfg)
+        super().init_weights()
+
+    def train(self, mode: bool = True) -> PyramidBackbone:
+        """Set the mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        frozen = [self.stages[0].patch_embed]
+        for i in range(self.frozen_stages):
+            frozen.append(self.stages[i])
+            if i in self.out_indices:
+                frozen.append(getattr(self, f"norm{i}"))
+        for module in frozen:
+            module.eval().requires_grad_(False)
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Where a parameter sits, for layer-wise learning-rate decay.
+
+        Args:
+            param_name: Name of the parameter, with ``prefix``.
+            prefix: What the surrounding model puts before the names of this module.
+
+        Returns:
+            The layer's id and the number of layers: 0 is the stem, then a block each (a patch
+            merging belongs to the block after it); output norms and whatever is outside this
+            module are the last.
+        """
+        num_layers = sum(self.depths) + 2
+        parts = param_name.removeprefix(prefix).split(".")
+        if not param_name.startswith(prefix) or parts[0] != "stages":
+            return num_layers - 1, num_layers
+        stage, part = int(parts[1]), parts[2]
+        first = 1 + sum(self.depths[:stage])
+        if part == "patch_embed":
+            return (first if stage else 0), num_layers
+        return first + int(parts[3]), num_layers

@@ -1,0 +1,266 @@
+"""S²-MLPv2, the network of arXiv 2108.01072.
+
+*S²-MLPv2: Improved Spatial-Shift MLP Architecture for Vision*, 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+from mmcv.cnn.bricks import DropPath
+from mmengine.logging import print_log
+from mmengine.registry import WEIGHT_INITIALIZERS
+from torch import Tensor, nn
+
+from mmsmlp.models.layers import (
+    SS1,
+    SS2,
+    STAY,
+    CentredLayerNorm2d,
+    ChannelMLP,
+    Direction,
+    Extents,
+    Linear,
+    Mean,
+    PatchEmbed,
+    SplitAttention,
+    add,
+    add_branch,
+    check_directions,
+    check_straight,
+    check_wholes,
+    is_lean,
+    shifted_sum,
+    sum_of_shifted_means,
+)
+from mmsmlp.registry import MODELS
+
+from .pyramid import PyramidBackbone
+from .settings import native_grids, resolve_arch
+
+
+class S2Component(nn.Module):
+    """Token mixing: expand, shift each part its own way, fuse (arXiv 2108.01072, eq. 6 to 10).
+
+    Args:
+        channels: Number of channels c.
+        fusion: Fuses the shifted maps into one.
+        shifts: Directions of each map, see :func:`~mmsmlp.models.layers.spatial_shift`.
+    """
+
+    def __init__(
+        self, channels: int, fusion: nn.Module, shifts: Sequence[Sequence[Direction]]
+    ) -> None:
+        super().__init__()
+        self.shifts = shifts
+        self.fc1 = Linear(channels, len(shifts) * channels)
+        self.fusion = fusion
+        self.fc2 = Linear(channels, channels)
+
+    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
+        """(N, H, W, C) -> (N, H, W, C)."""
+        if extents is not None:
+            # What moves in from beyond the image is then what was there.
+            x = extents.extended(x)
+        maps = self.fc1(x)
+        if type(self.fc1) is Linear:
+            made = dict(weight=self.fc1.weight, bias=self.fc1.bias)
+            mean = sum_of_shifted_means(x, self.shifts, **made, extents=extents)
+        else:  # such as one with an adapter, whose maps are not made of the weight alone
+            mean = sum_of_shifted_means(maps, self.shifts, extents=extents)
+        weights = self.fusion(mean)
+        y = shifted_sum(maps.permute(0, 3, 1, 2), weights, self.shifts)
+        return self.fc2(y.permute(0, 2, 3, 1))
+
+
+class S2MLPv2Block(nn.Module):
+    """S² component, then channel MLP, each on a layer norm and with a residual.
+
+    Args:
+        channels: Number of channels c.
+        fusion: Fuses the shifted maps into one.
+        shifts: Directions of each map.
+        mlp_ratio: Expansion of the channel MLP.
+        drop_path: Rate at which a sample skips either residual branch.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        fusion: nn.Module,
+        shifts: Sequence[Sequence[Direction]],
+        mlp_ratio: float,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.s2 = S2Component(channels, fusion, shifts)
+        self.norm2 = nn.LayerNorm(channels)
+        self.mlp = ChannelMLP(channels, mlp_ratio)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
+        x = x.permute(0, 2, 3, 1).contiguous()
+        lean = is_lean(self)
+        x = add(x, self.drop_path(self.s2(self.norm1(x), extents)), lean)
+        return add_branch(x, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
+
+    def channel_mixing(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C), each token by itself."""
+        return self.mlp(self.norm2(x))
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class IdentityBlocks:
+    """Zeroes the last layer of each residual branch: blocks begin as the identity."""
+
+    def __call__(self, network: nn.Module) -> None:
+        """Initialise the blocks in ``network``."""
+        for block in network.modules():
+            if isinstance(block, S2MLPv2Block):
+                nn.init.zeros_(block.s2.fc2.weight)
+                nn.init.zeros_(block.mlp.fc2.weight)
+
+
+# Other layers keep the variance of what they are given.
+INIT = (
+    dict(
+        type="Kaiming",
+        layer=["Conv2d", "Linear"],
+        mode="fan_in",
+        nonlinearity="linear",
+        distribution="normal",
+    ),
+    dict(type="IdentityBlocks"),
+)
+
+
+@MODELS.register_module()
+class S2MLPv2(PyramidBackbone):
+    """S²-MLPv2 as a backbone for images of any size.
+
+    No weight depends on the size of the image: split attention weighs by the mean over tokens.
+    Weights of the paper's form, made for their sum, load as well
+    (:class:`~mmsmlp.models.layers.SplitAttention`).
+
+    Args:
+        arch: ``'small/7'``, ``'medium/7'`` or ``'small/14'`` (table 1 of the paper: two levels at
+            strides 7 and 14, or both at 14), ``'small/4'`` or ``'medium/4'`` (the four-level
+            pyramid that its authors leave to future work), or a dict of ``embed_dims``,
+            ``depths``, ``patch_sizes`` and ``mlp_ratio``.
+        img_size: Height and width in pixels (or one for both) of the images that weights of the
+            paper's form were trained on.
+        in_channels: Channels of the image.
+        out_indices: Stages to return, in this order, negative ones counting from the end; all if
+            not given.
+        shifts: Directions of each map of the S² component: the paper's two shifts, and none.
+        fusion: How the shifted maps become one, ``'split_attention'`` or ``'mean'``.
+        drop_path_rate: Rate of the last block.
+        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
+            k the stem and the first k stages.
+        with_cp: Whether blocks recompute their activations in the backward pass.
+        training_padding: What padding is in training, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
+        init_cfg: Initialisation, as mmengine has it; if not given, normal, with the variance of
+            what a layer is given kept, and blocks that begin as the identity.
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
+
+    Examples:
+        >>> backbone = S2MLPv2("small/4")
+        >>> [tuple(y.shape) for y in backbone(torch.rand(2, 3, 97, 61))]
+        [(2, 64, 25, 16), (2, 128, 13, 8), (2, 320, 7, 4), (2, 512, 4, 2)]
+    """
+
+    variants = {
+        "small/7": dict(embed_dims=(192, 384), depths=(4, 14), patch_sizes=(7, 2), mlp_ratio=3),
+        "medium/7": dict(embed_dims=(256, 512), depths=(7, 17), patch_sizes=(7, 2), mlp_ratio=3),
+        "small/14": dict(embed_dims=(384, 384), depths=(4, 14), patch_sizes=(14, 1), mlp_ratio=3),
+        "small/4": dict(
+            embed_dims=(64, 128, 320, 512),
+            depths=(2, 3, 10, 3),
+            patch_sizes=(4, 2, 2, 2),
+            mlp_ratio=4,
+        ),
+        "medium/4": dict(
+            embed_dims=(64, 128, 320, 512),
+            depths=(3, 8, 27, 3),
+            patch_sizes=(4, 2, 2, 2),
+            mlp_ratio=4,
+        ),
+    }
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = "small/4",
+        img_size: int | tuple[int, int] = 224,
+        in_channels: int = 3,
+        out_indices: int | Sequence[int] | None = None,
+        shifts: Sequence[Sequence[Direction]] = (SS1, SS2, STAY),
+        fusion: str = "split_attention",
+        drop_path_rate: float = 0.1,
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        training_padding: str = "kept",
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        arch = resolve_arch(
+            arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
+        )
+        if not isinstance(shifts, Sequence) or not shifts:
+            raise ValueError(f"shifts must be the directions of one map or more, got {shifts!r}")
+        for directions in shifts:
+            check_directions("shifts", directions)
+        if fusion not in ("split_attention", "mean"):
+            raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
+        if fusion == "split_attention":  # a quarter of the channels is its hidden layer
+            check_wholes("embed_dims", arch["embed_dims"], least=4)
+        if training_padding != "kept":
+            check_straight(direction for shift in shifts for direction in shift)
+        num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
+        if out_indices is None:
+            out_indices = range(len(arch["depths"]))
+
+        def block(stage: int, drop_path: float) -> S2MLPv2Block:
+            channels = arch["embed_dims"][stage]
+            fuse = (
+                SplitAttention(channels, len(shifts), num_tokens[stage])
+                if fusion == "split_attention"
+                else Mean(len(shifts))
+            )
+            return S2MLPv2Block(channels, fuse, shifts, arch["mlp_ratio"], drop_path)
+
+        super().__init__(
+            block,
+            patch_embed=partial(PatchEmbed, bias=True),
+            output_norm=CentredLayerNorm2d,
+            in_channels=in_channels,
+            embed_dims=arch["embed_dims"],
+            depths=arch["depths"],
+            patch_sizes=arch["patch_sizes"],
+            drop_path_rate=drop_path_rate,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            training_padding=training_padding,
+            init_cfg=list(INIT) if init_cfg is None else init_cfg,
+        )
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        of_sums = [
+            name
+            for name, module in self.named_modules(prefix=prefix.removesuffix("."))
+            if isinstance(module, SplitAttention) and module.is_of_sums(state_dict, f"{name}.")
+        ]
+        if of_sums:
+            print_log(
+                f"Rescaling {len(of_sums)} split attentions of the checkpoint from the sum over "
+                "tokens, as in the paper, to their mean",
+                logger="current",
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
