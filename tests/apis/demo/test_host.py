@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from mmsmlp.apis.demo import Answer, Choice, Host, Wish, find_choices
 from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.demo import Answer, Choice, Host, Wish, find_choices
 from mmsmlp.engine.runner import UsageError
 
 
