@@ -3,6 +3,7 @@
 from .arguments import add_trust_argument, base_parser
 from .checking import check_checkpoint, check_data, check_folder, check_new_config
 from .configs import load_config, read_config
+from .datasets import find_dataset_meta, find_test_pipeline, inner_datasets
 from .errors import UsageError
 from .extras import library
 from .markdown import markdown_row, markdown_table
@@ -19,7 +20,10 @@ __all__ = [
     "check_data",
     "check_folder",
     "check_new_config",
+    "find_dataset_meta",
+    "find_test_pipeline",
     "fit_precision",
+    "inner_datasets",
     "library",
     "load_config",
     "markdown_row",
