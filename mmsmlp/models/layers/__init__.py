@@ -3,13 +3,14 @@
 from .activation import GELU
 from .arguments import check_positive, check_whole, check_wholes, is_whole
 from .axial import AXIAL_MODES, AxialMixing, resize_axial_map
+from .cycle_fc import CycleFC, cycle_shift
 from .extents import Extents
 from .fusion import ConcatFusion, Sum, WeightedSum
 from .lean import add, add_branch, is_lean, is_observed
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
 from .norm import CentredLayerNorm2d, LayerNorm2d, conv_norm, image_norm
-from .patch_embed import PatchEmbed
+from .patch_embed import OverlapPatchEmbed, PatchEmbed
 from .recomputing import checkpoint
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
@@ -28,11 +29,13 @@ __all__ = [
     "CentredLayerNorm2d",
     "ChannelMLP",
     "ConcatFusion",
+    "CycleFC",
     "Direction",
     "Extents",
     "LayerNorm2d",
     "Linear",
     "Mean",
+    "OverlapPatchEmbed",
     "PatchEmbed",
     "SparseMLP",
     "SplitAttention",
@@ -48,6 +51,7 @@ __all__ = [
     "check_wholes",
     "checkpoint",
     "conv_norm",
+    "cycle_shift",
     "image_norm",
     "is_channels_last",
     "is_lean",
