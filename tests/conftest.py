@@ -19,6 +19,7 @@ from mmsmlp.models.layers.linear_maps import convolutions_are_faster
 
 # The reference that the authors' implementation of sMLPNet gave, and the network it is of.
 SPACH_GOLDEN = Path(__file__).parent / "data" / "spach_smlpnet_mini.npz"
+CYCLEMLP_GOLDEN = Path(__file__).parent / "data" / "cyclemlp_mini.npz"
 SPACH_NETWORK = dict(
     arch=dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3), img_size=64
 )
@@ -160,6 +161,19 @@ def spach_golden() -> dict[str, torch.Tensor]:
 def spach_weights(spach_golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """State dict of the authors' sMLPNet, as their checkpoints hold it; yours to change."""
     return {key[2:]: value for key, value in spach_golden.items() if key.startswith("w.")}
+
+
+@pytest.fixture(scope="session")
+def cyclemlp_golden() -> dict[str, torch.Tensor]:
+    """The same of CycleMLP's authors, of inputs of two sizes."""
+    with np.load(CYCLEMLP_GOLDEN) as data:
+        return {key: torch.from_numpy(data[key]) for key in data.files if key != "meta"}
+
+
+@pytest.fixture
+def cyclemlp_weights(cyclemlp_golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State dict of the authors' CycleMLP, as their checkpoints hold it; yours to change."""
+    return {key[2:]: value for key, value in cyclemlp_golden.items() if key.startswith("w.")}
 
 
 @pytest.fixture

@@ -185,7 +185,9 @@ CYCLEMLP_ROWS = [
     # Of the authors' implementation, without its constant offsets.
     *(
         Row(f"{arch}, to three decimals", CycleMLP, dict(arch=arch), params, flops)
-        for arch, params, flops in [("b1", "15.155", "2"), ("b2", "26.803", "4"), ("b3", "38.386", "7")]
+        for arch, params, flops in [
+            ("b1", "15.155", "2"), ("b2", "26.803", "4"), ("b3", "38.386", "7")
+        ]
     ),
 ]  # fmt: skip
 

@@ -1,10 +1,13 @@
 """Checkpoints: reading them safely, matching them to a network, writing them whole."""
 
+from .cyclemlp import from_cyclemlp, is_cyclemlp
+from .download import download, named_weights
 from .errors import CheckpointError, TornCheckpointError
 from .matching import Match, few, match
 from .pretrained import Pretrained, matched_pretrained
 from .reading import guard_loading, read_checkpoint, weights_of
 from .resuming import newest_checkpoint
+from .sources import source_of
 from .spach import from_spach, is_spach
 from .whole import check_weights
 from .writing import publishable, remove_partial, serialise, write_atomically
@@ -15,17 +18,22 @@ __all__ = [
     "Pretrained",
     "TornCheckpointError",
     "check_weights",
+    "download",
     "few",
+    "from_cyclemlp",
     "from_spach",
     "guard_loading",
+    "is_cyclemlp",
     "is_spach",
     "match",
     "matched_pretrained",
+    "named_weights",
     "newest_checkpoint",
     "publishable",
     "read_checkpoint",
     "remove_partial",
     "serialise",
+    "source_of",
     "weights_of",
     "write_atomically",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
 from .errors import CheckpointError
+from .settings import in_channels, named_arch, settings_by_stage
 
 # Their names in a block and ours. `sfc_h`, whose kernel they call 1×3, mixes along the width.
 BLOCK = {
@@ -21,6 +23,14 @@ BLOCK = {
     "norm2": "norm2",
     "mlp.fc1": "mlp.fc1",
     "mlp.fc2": "mlp.fc2",
+}
+# Of which setting of a stage the first dimension of a module's weight is a vote.
+VOTES = {
+    "cycle.row": "channels",
+    "cycle.column": "channels",
+    "cycle.channel": "channels",
+    "cycle.proj": "channels",
+    "mlp.fc1": "hidden",
 }
 IN_BLOCK = re.compile(r"network\.(\d+)\.(\d+)\.(.+)")
 TRANSITION = re.compile(r"network\.(\d+)\.proj")
@@ -80,3 +90,28 @@ def _module(theirs: str, last: int) -> str:
     if (found := IN_BLOCK.fullmatch(theirs)) and int(found[1]) % 2 == 0 and found[3] in BLOCK:
         return f"backbone.stages.{int(found[1]) // 2}.blocks.{found[2]}.{BLOCK[found[3]]}"
     return f"backbone.{theirs}"
+
+
+def cyclemlp_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Tell from the shapes which CycleMLP some weights are of.
+
+    Args:
+        weights: State dict of a classifier with our backbone.
+
+    Returns:
+        ``arch`` (by name if the paper has it) and ``in_channels``.
+
+    Raises:
+        CheckpointError: If they are not of a CycleMLP.
+    """
+    depths, found = settings_by_stage(weights, VOTES)
+    stages = range(len(depths))
+    try:
+        arch = dict(
+            embed_dims=tuple(found[i, "channels"] for i in stages),
+            depths=tuple(depths),
+            mlp_ratios=tuple(found[i, "hidden"] / found[i, "channels"] for i in stages),
+        )
+    except KeyError as error:
+        raise CheckpointError("the shapes of its tensors are not those of a CycleMLP") from error
+    return dict(arch=named_arch("mmsmlp.CycleMLP", arch), in_channels=in_channels(weights))

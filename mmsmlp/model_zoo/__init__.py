@@ -4,9 +4,10 @@ Importing it lets mmengine find configs by ``mmsmlp::…``. No torch is imported
 ask for the names while someone types.
 """
 
-from .contents import BACKBONES, TASKS, WEIGHTS, Recipe, chosen, filters, recipes
+from .contents import BACKBONES, TASKS, Recipe, chosen, filters, recipes
 from .finding import ROOT, SHIPPED, config_path, configs_of
 from .nested import dicts_in
+from .weights import WEIGHTS, Weights, weights_for
 
 __all__ = [
     "BACKBONES",
@@ -15,10 +16,12 @@ __all__ = [
     "TASKS",
     "WEIGHTS",
     "Recipe",
+    "Weights",
     "chosen",
     "config_path",
     "configs_of",
     "dicts_in",
     "filters",
     "recipes",
+    "weights_for",
 ]

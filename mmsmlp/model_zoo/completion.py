@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from .contents import add_list_arguments, recipes
+from .weights import WEIGHTS
 
 
 def complete(tools: Iterable[str]) -> None:
@@ -33,6 +34,8 @@ def complete(tools: Iterable[str]) -> None:
         arguments = parsers.add_parser(tool)
         if tool == "list":
             add_list_arguments(arguments)
+        elif tool == "download":
+            arguments.add_argument("name", choices=list(WEIGHTS))
         else:
             arguments.add_argument("arguments", nargs="*").completer = configs_and_files
     argcomplete.autocomplete(parser)

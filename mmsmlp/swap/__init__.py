@@ -1,6 +1,6 @@
 """The swap: another backbone in any config of mmdet or mmseg."""
 
-from .backbones import BACKBONES, named_backbone
+from .backbones import BACKBONES, named_backbone, published_weights
 from .differences import changed_settings, overrides
 from .errors import SwapError
 from .files import base_of, find_config, read_config, written
@@ -17,6 +17,7 @@ __all__ = [
     "named_backbone",
     "overrides",
     "prove",
+    "published_weights",
     "read_config",
     "swap_backbone",
     "written",

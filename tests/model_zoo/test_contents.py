@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmsmlp.model_zoo import BACKBONES, ROOT, WEIGHTS, Recipe, chosen, config_path, filters, recipes
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.models.backbones import S2MLP, CycleMLP, S2MLPv2, SMLPNet
 
 SCOPES = dict(mmdet="detection", mmseg="segmentation", mmpretrain="classification")
 
@@ -16,7 +16,7 @@ def test_every_variant_of_every_backbone_has_a_name() -> None:
     named = [(cfg["type"], cfg["arch"]) for cfg in BACKBONES.values()]
     expected = {
         (f"mmsmlp.{network.__name__}", arch)
-        for network in (SMLPNet, S2MLPv2, S2MLP)
+        for network in (SMLPNet, CycleMLP, S2MLPv2, S2MLP)
         for arch in network.variants
     }
     assert len(named) == len(set(named)) and set(named) == expected
@@ -82,8 +82,7 @@ def test_every_filter_that_is_offered_finds_something(task: str | None) -> None:
 
 def test_weights_are_those_of_the_document() -> None:
     text = (Path(__file__).parents[2] / "docs" / "weights.md").read_text()
-    assert set(WEIGHTS) <= set(BACKBONES)
-    assert {weights["file"] for weights in WEIGHTS.values()} == set(
-        re.findall(r"smlp_\w\.pth", text)
+    rows = re.findall(
+        r"^\| `(\w+_in1k)` \| `(\w+)` \| ([\d.]+) \| (\w+) \| \[.*\]\((.*)\) \|$", text, re.M
     )
-    assert all(f"({weights['url']})" in text for weights in WEIGHTS.values())
+    assert rows == [(w.name, w.backbone, w.top1, w.licence, w.url) for w in WEIGHTS.values()]

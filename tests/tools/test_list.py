@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mmsmlp.engine.runner import UsageError
+from mmsmlp.model_zoo import WEIGHTS
 from mmsmlp.model_zoo.cost import paper_cost
 from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
 
@@ -60,7 +61,8 @@ def test_everything_as_json_agrees_with_the_readme(listed: Callable) -> None:
         assert rounded_as(backbone["parameters_m"], parameters) == parameters
         assert rounded_as(backbone["multiply_adds_g"], flops) == flops
     weights = {b["name"]: b["weights"]["file"] for b in contents["backbones"] if b["weights"]}
-    assert weights == dict(smlpnet_s="smlp_s.pth", smlpnet_b="smlp_b.pth")
+    expected = {f"cyclemlp_b{i}": f"CycleMLP_B{i}.pth" for i in range(1, 6)}
+    assert weights == expected | dict(smlpnet_s="smlp_s.pth", smlpnet_b="smlp_b.pth")
     names = [config["name"] for config in contents["configs"]]
     files = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
     assert names == [f"mmsmlp::{file}" for file in files]
@@ -88,10 +90,18 @@ def test_what_is_piped_is_whole_and_plain(
     (row,) = re.findall(r".*mmsmlp::cascade_mask_rcnn_smlpnet_s_3x\.py.*", text)
     assert "Cascade Mask R-CNN" in row and "36 epochs, batch 16, several scales" in row
     (row,) = re.findall(r".*mmsmlp\.SMLPNet.*", text)
-    for cell in ("96, 192, 384, 768", "4, 8, 16, 32", "48.6M", "10.3G", "smlp_s.pth"):
+    for cell in ("96, 192, 384, 768", "4, 8, 16, 32", "48.6M", "10.3G", "smlpnet_s_in1k"):
         assert cell in row
-    assert "smlp_s.pth: https://github.com/microsoft/SPACH" in text
     assert "smlpnet_t" not in text
+
+
+def test_weights_are_listed_by_name(listed: Callable) -> None:
+    text = listed("cyclemlp_b2", "--weights")
+    (row,) = re.findall(r".*cyclemlp_b2_in1k.*", text)
+    for cell in ("81.6", "MIT", "releases/download/v0.1/CycleMLP_B2.pth"):
+        assert cell in row
+    contents = json.loads(listed("--weights", "--json"))
+    assert [weights["name"] for weights in contents["weights"]] == list(WEIGHTS)
 
 
 def test_a_task_leaves_its_configs(listed: Callable) -> None:
@@ -109,8 +119,9 @@ def test_a_task_leaves_its_configs(listed: Callable) -> None:
     [
         (
             ["s3mlp"],
-            r"there is no 's3mlp'; there are smlpnet, s2mlpv2, s2mlp, .*s2mlp_deep.*upernet",
+            r"there is no 's3mlp'; there are smlpnet, cyclemlp, s2mlpv2, s2mlp, .*s2mlp_deep.*upernet",
         ),
+        (["s2mlp", "--weights"], r"there are no weights 's2mlp'; there are smlpnet_s_in1k, .*b5"),
         (
             ["s2mlp_deep", "--task", "detection"],
             r"there is no 's2mlp_deep' for detection; there are smlpnet, .*retinanet",

@@ -1,14 +1,11 @@
 """CycleMLP against its authors' numbers, and against their deformable convolution."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from mmsmlp.checkpoints.cyclemlp import from_cyclemlp
+from mmsmlp.checkpoints import from_cyclemlp
 from mmsmlp.models.backbones import CycleMLP
 from mmsmlp.models.backbones.cyclemlp import CycleMixing, CycleMLPBlock
 from mmsmlp.models.layers import CycleFC
@@ -16,21 +13,16 @@ from mmsmlp.models.layers import CycleFC
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 2, 1, 1), mlp_ratios=(4, 4, 4, 4))
 
 
-@pytest.fixture(scope="module")
-def golden() -> dict[str, torch.Tensor]:
-    """Inputs, outputs and, by ``w.<their name>``, weights of the authors' implementation."""
-    with np.load(Path(__file__).parents[2] / "data" / "cyclemlp_mini.npz") as data:
-        return {key: torch.from_numpy(data[key]) for key in data.files if key != "meta"}
-
-
-@pytest.fixture(scope="module")
-def converted(golden: dict) -> dict[str, torch.Tensor]:
-    return from_cyclemlp({key[2:]: v for key, v in golden.items() if key.startswith("w.")})[0]
+@pytest.fixture
+def converted(cyclemlp_weights: dict) -> dict[str, torch.Tensor]:
+    return from_cyclemlp(cyclemlp_weights)[0]
 
 
 @pytest.mark.parametrize("size", ["64x64", "64x96"])
 @pytest.mark.parametrize("recorded", [False, True])
-def test_every_stage_has_the_authors_numbers(golden, converted, size: str, recorded: bool) -> None:
+def test_every_stage_has_the_authors_numbers(
+    cyclemlp_golden, converted, size: str, recorded: bool
+) -> None:
     network = CycleMLP(ARCH).eval()
     for i in range(4):  # the reference is before any norm
         setattr(network, f"norm{i}", nn.Identity())
@@ -39,13 +31,13 @@ def test_every_stage_has_the_authors_numbers(golden, converted, size: str, recor
     assert not missing
     assert {name.rpartition(".")[0] for name in unexpected} == {"norm3", "head.fc"}
     with torch.set_grad_enabled(recorded):
-        outputs = network(golden[f"input_{size}"])
+        outputs = network(cyclemlp_golden[f"input_{size}"])
     for i, y in enumerate(outputs):
-        torch.testing.assert_close(y, golden[f"stage{i}_{size}"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(y, cyclemlp_golden[f"stage{i}_{size}"], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", ["64x64", "64x96"])
-def test_the_classifier_has_the_authors_logits(golden, converted, size: str) -> None:
+def test_the_classifier_has_the_authors_logits(cyclemlp_golden, converted, size: str) -> None:
     network = CycleMLP(ARCH, out_indices=-1).eval()
     weights = {key.removeprefix("backbone."): value for key, value in converted.items()}
     head = nn.Linear(32, 10)
@@ -53,8 +45,8 @@ def test_the_classifier_has_the_authors_logits(golden, converted, size: str) -> 
         dict(weight=weights.pop("head.fc.weight"), bias=weights.pop("head.fc.bias"))
     )
     network.load_state_dict(weights)
-    logits = head(network(golden[f"input_{size}"])[0].mean(dim=(2, 3)))
-    torch.testing.assert_close(logits, golden[f"logits_{size}"], rtol=0, atol=1e-5)
+    logits = head(network(cyclemlp_golden[f"input_{size}"])[0].mean(dim=(2, 3)))
+    torch.testing.assert_close(logits, cyclemlp_golden[f"logits_{size}"], rtol=0, atol=1e-5)
 
 
 class DeformableCycleFC(nn.Module):
