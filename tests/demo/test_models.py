@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmsmlp.demo.images import read_image
 from mmsmlp.demo.models import MAX_INPUT, Model
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 
 def paths(work_dirs: Path, kind: str) -> tuple[str, str]:
