@@ -34,16 +34,16 @@ IMPORTS = {
         *["model_zoo", "engine.runner"],
     ],
     "apis.inference": ["errors", "checkpoints", "deploy"],
-    "demo": [
+    "apis.demo": [
         *["errors", "models.layers", "visualization", "datasets.custom"],
         *["datasets.mini", "engine.runner", "deploy"],
     ],
     "__main__": ["model_zoo"],
 }
-# Of everything: what a config in pure Python, or mmengine, imports first.
-IMPORT_NOTHING = {"__init__", "configs"}
+# mmengine imports it first.
+IMPORT_NOTHING = {"__init__"}
 # Former places of sub-packages.
-MOVED = {"layers", "backbones", "augments"}
+MOVED = {"layers", "backbones", "augments", "catalogue"}
 FILES = [path for folder in ("mmsmlp", "tools") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 
 import demo
-from mmsmlp.demo import Choice
+from mmsmlp.apis.demo import Choice
 from mmsmlp.errors import UsageError
 
 

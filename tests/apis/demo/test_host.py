@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmsmlp.demo import Answer, Choice, Host, Wish, find_choices
+from mmsmlp.apis.demo import Answer, Choice, Host, Wish, find_choices
 from mmsmlp.errors import CheckpointError, UsageError
 
 

@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmsmlp.demo.images import as_shown, example_images, read_image, size_of
+from mmsmlp.apis.demo.images import as_shown, example_images, read_image, size_of
 from mmsmlp.errors import UsageError
 
 
