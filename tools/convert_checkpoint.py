@@ -14,7 +14,6 @@ from torch import Tensor
 
 from mmsmlp import __version__
 from mmsmlp.checkpoints import (
-    CheckpointError,
     download,
     few,
     publishable,
@@ -24,7 +23,8 @@ from mmsmlp.checkpoints import (
     write_atomically,
 )
 from mmsmlp.checkpoints.publishing import convert, name_of_run, verify
-from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.engine.runner import run
+from mmsmlp.errors import CheckpointError, UsageError
 from mmsmlp.model_zoo import WEIGHTS
 from mmsmlp.model_zoo.weights import SCHEME
 

@@ -11,7 +11,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.engine.runner import run
+from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo import (
     BACKBONES,
     TASKS,
@@ -49,8 +50,13 @@ def described(name: str) -> dict[str, Any]:
         strides=list(network.strides),
         parameters_m=round(parameters, 3),
         multiply_adds_g=round(flops, 3),
-        weights=asdict(weights) if weights else None,
+        weights=as_dict(weights) if weights else None,
     )
+
+
+def as_dict(weights: Weights) -> dict[str, str]:
+    """All that is known of weights, for programs."""
+    return dict(asdict(weights), file=weights.file, path=weights.path)
 
 
 def show(backbones: list[dict[str, Any]], configs: list[Recipe]) -> None:
@@ -97,7 +103,7 @@ def list_weights(wanted: str, as_json: bool) -> None:
     if not published:
         raise UsageError(f"there are no weights {wanted!r}; there are {', '.join(WEIGHTS)}")
     if as_json:
-        print(json.dumps(dict(weights=[asdict(w) for w in published]), indent=2))
+        print(json.dumps(dict(weights=list(map(as_dict, published))), indent=2))
     else:
         show_weights(published)
 

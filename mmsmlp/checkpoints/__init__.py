@@ -1,10 +1,11 @@
 """Checkpoints: reading them safely, matching them to a network, writing them whole."""
 
+from mmsmlp.errors import CheckpointError, TornCheckpointError
+
 from .cyclemlp import from_cyclemlp, is_cyclemlp
-from .download import download, named_weights
-from .errors import CheckpointError, TornCheckpointError
 from .matching import Match, few, match
 from .pretrained import Pretrained, matched_pretrained
+from .published import download, named_weights
 from .reading import guard_loading, read_checkpoint, weights_of
 from .resuming import newest_checkpoint
 from .sources import source_of

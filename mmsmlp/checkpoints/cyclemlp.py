@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .errors import CheckpointError
+from mmsmlp.errors import CheckpointError
+
 from .settings import in_channels, named_arch, settings_by_stage
 
 # Their names in a block and ours. `sfc_h`, whose kernel they call 1×3, mixes along the width.

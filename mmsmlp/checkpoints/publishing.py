@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmsmlp.errors import CheckpointError
 from mmsmlp.registry import MODELS
 
-from .errors import CheckpointError
 from .matching import few, match
 from .sources import SOURCES, Source, backbone_of, source_of
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from mmsmlp.errors import CheckpointError
+
 from .cyclemlp import cyclemlp_settings, from_cyclemlp, is_cyclemlp
-from .errors import CheckpointError
 from .spach import from_spach, is_spach, smlpnet_settings
 
 Weights = Mapping[str, Tensor]

@@ -10,7 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .errors import CheckpointError
+from mmsmlp.errors import CheckpointError
+
 from .settings import in_channels, named_arch, settings_by_stage
 
 # The modules of block b, theirs and ours. `proj_h` mixes along the width and `proh_w`, so spelt,

@@ -15,10 +15,10 @@ from filelock import FileLock  # torch needs it as well
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from mmsmlp.errors import CheckpointError, TornCheckpointError
 from mmsmlp.model_zoo import BACKBONES, WEIGHTS, Weights
 from mmsmlp.model_zoo.weights import SCHEME
 
-from .errors import CheckpointError, TornCheckpointError
 from .reading import read_checkpoint, weights_of
 from .sources import source_of
 
