@@ -19,7 +19,6 @@ from rich.table import Table
 from mmsmlp.errors import CheckpointError, RunError, UsageError
 
 from .checking import check_folder, empty_data_set
-from .errors import UsageError
 from .memory import keep_freed_memory
 from .processes import is_lost_process, join_without_gpu
 
