@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from .errors import ExportError, library, one_line, quiet
-from .tracing import TRACED
 
 # From the first opset on that has Gelu, with LayerNormalization.
 OPSET = 20
@@ -69,7 +68,7 @@ def _write_onnx(
         try:
             onnx = torch.onnx.export(
                 program,
-                (torch.rand(TRACED),),
+                program.example_inputs[0],
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["image"],

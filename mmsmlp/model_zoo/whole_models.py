@@ -18,10 +18,14 @@ REGIONS, MASK_REGIONS = 1000, 100
 
 
 def build(cfg: Config) -> nn.Module:
-    """The model of a config, in evaluation mode."""
+    """The model of a config, in evaluation mode, whose weights are yet to come."""
     init_default_scope(cfg.default_scope)
     registry = importlib.import_module(f"{cfg.default_scope}.registry")
-    return registry.MODELS.build(cfg.model).eval()
+    model = cfg.model.copy()
+    model.pop("pretrained", None)  # mmseg's old name for weights of the backbone
+    if preprocessor := cfg.get("data_preprocessor"):  # as mmengine's Runner hands it over
+        model.setdefault("data_preprocessor", preprocessor)
+    return registry.MODELS.build(model).eval()
 
 
 def heads(model: nn.Module, maps: tuple[Tensor, ...], regions: tuple[int, int]) -> None:
