@@ -14,7 +14,8 @@ from mmsmlp.apis.demo import (
     serve,
 )
 from mmsmlp.checkpoints import guard_loading
-from mmsmlp.engine.runner import UsageError, add_trust_argument, read_config, run
+from mmsmlp.engine.runner import add_trust_argument, read_config, run
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

@@ -12,13 +12,13 @@ from mmsmlp.apis.inference import Predictor, Source, build_task, predict_all, so
 from mmsmlp.checkpoints import guard_loading
 from mmsmlp.deploy import Exported, check_rest, config_of, is_export, load_model, use_exported
 from mmsmlp.engine.runner import (
-    UsageError,
     add_trust_argument,
     check_checkpoint,
     check_folder,
     read_config,
     run,
 )
+from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo.whole_models import build
 
 

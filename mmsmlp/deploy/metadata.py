@@ -10,10 +10,10 @@ from mmengine.config import Config
 from torch import nn
 
 from mmsmlp import __version__
-from mmsmlp.engine.runner import UsageError, find_test_pipeline
+from mmsmlp.engine.runner import find_test_pipeline
+from mmsmlp.errors import ExportError, UsageError
 from mmsmlp.model_zoo import dicts_in
 
-from .errors import ExportError
 from .parts import Nest, Part
 
 # The libraries whose classes a file may name: anything else could be code of whoever made the file.

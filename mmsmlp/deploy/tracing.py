@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .errors import ExportError, one_line, quiet
+from mmsmlp.errors import ExportError
+
+from .exporters import one_line, quiet
 
 # Batch, height and width that are traced: on no level a native size of a backbone of ours.
 TRACED = 2, 288, 320

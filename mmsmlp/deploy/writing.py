@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
-from .errors import ExportError, library, one_line, quiet
+from mmsmlp.errors import ExportError
+
+from .exporters import library, one_line, quiet
 
 # From the first opset on that has Gelu, with LayerNormalization.
 OPSET = 20

@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 
 from mmsmlp.apis.inference import Predictor, Prepared, build_visualizer
 from mmsmlp.deploy import load_model
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from mmsmlp.visualization import draw_sample, receptive_fields
 
 from .images import as_shown, size_of

@@ -18,7 +18,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmsmlp.engine.runner import UsageError, find_test_pipeline
+from mmsmlp.engine.runner import find_test_pipeline
+from mmsmlp.errors import UsageError
 
 SCOPES = ("mmdet", "mmseg", "mmpretrain")
 # In the names of steps that choose the part of an image and its size.

@@ -20,7 +20,7 @@ from mmengine.visualization import Visualizer
 from pycocotools import mask as coco_mask
 from torch import nn
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from mmsmlp.visualization import draw_sample
 
 from .writing import write_picture

@@ -15,7 +15,7 @@ import mmcv
 import numpy as np
 
 from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 
 class GrowingList:

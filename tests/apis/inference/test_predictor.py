@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmsmlp.apis.inference import Predictor
 from mmsmlp.deploy import load_model
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 from tests.apis.inference.conftest import configure  # isort: skip
 
