@@ -27,17 +27,17 @@ IMPORTS = {
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
     "model_zoo": ["registry"],
     "datasets.mini": ["model_zoo"],
-    "swap": ["errors", "engine.optim", "model_zoo"],
     "engine.runner": ["errors", "checkpoints", "model_zoo", "datasets.mini"],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],
         *["model_zoo", "engine.runner"],
     ],
-    "apis.inference": ["errors", "checkpoints", "deploy"],
+    "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner"],
     "apis.demo": [
         *["errors", "models.layers", "visualization", "datasets.custom"],
-        *["datasets.mini", "engine.runner", "deploy"],
+        *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
+    "swap": ["errors", "engine.optim", "model_zoo", "apis.inference"],
     "__main__": ["model_zoo"],
 }
 # mmengine imports it first.

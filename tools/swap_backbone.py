@@ -21,7 +21,7 @@ from mmsmlp.swap import (
     find_config,
     named_backbone,
     overrides,
-    prove,
+    predict_noise,
     read_config,
     swap_backbone,
     written,
@@ -77,7 +77,7 @@ def main() -> None:
             model = build_model(cfg)
             _show(old, changes)
             if not args.no_forward:
-                prove(model, cfg.default_scope)
+                predict_noise(model, cfg)
     except SwapError as error:
         raise UsageError(f"{args.config} cannot take {args.backbone}: {error}") from error
     parameters = sum(p.numel() for p in model.parameters()) / 1e6

@@ -5,7 +5,7 @@ from mmsmlp.errors import SwapError
 from .backbones import BACKBONES, named_backbone
 from .differences import changed_settings, overrides
 from .files import base_of, find_config, read_config, written
-from .proof import build_model, prove
+from .smoke_test import build_model, predict_noise
 from .swapping import swap_backbone
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "find_config",
     "named_backbone",
     "overrides",
-    "prove",
+    "predict_noise",
     "read_config",
     "swap_backbone",
     "written",

@@ -49,6 +49,9 @@ class Predictor:
         size: The shorter side that images get, or width and height; as the pipeline says if None.
         crop: Whether steps that crop stay.
 
+    Attributes:
+        reads_tiff: Whether images are loaded by tifffile, which leaves RGB as it is.
+
     Raises:
         UsageError: If the config is of another library, or its pipeline cannot be built.
     """
@@ -67,9 +70,8 @@ class Predictor:
         steps = sized_steps(find_test_pipeline(cfg), size)
         steps = [step for step in steps if crop or "Crop" not in name_of(step)]
         # A video's frames become files, in a format that the pipeline's loader reads.
-        backends = {step.get("imdecode_backend") for step in steps}
-        self._suffix = ".tif" if "tifffile" in backends else ".bmp"
-        self._tifffile = "tifffile" in backends
+        self.reads_tiff = any(step.get("imdecode_backend") == "tifffile" for step in steps)
+        self._suffix = ".tif" if self.reads_tiff else ".bmp"
         registry = importlib.import_module(f"{scope}.registry")
         try:
             with DefaultScope.overwrite_default_scope(scope):
@@ -101,7 +103,7 @@ class Predictor:
             if data is None:
                 raise ValueError(f"{type(step).__name__} gives nothing")
             if picture is None and isinstance(data.get("img"), np.ndarray):
-                picture = as_picture(data["img"], self._tifffile)
+                picture = as_picture(data["img"], self.reads_tiff)
         if picture is None:
             raise ValueError("no step of the test pipeline loads an image")
         return Prepared(data, picture)

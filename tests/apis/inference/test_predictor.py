@@ -122,14 +122,22 @@ def test_a_classifier_predicts_what_mmpretrain_predicts(
     assert found.pred_label.item() == expected["pred_label"]
 
 
-@pytest.mark.parametrize("case", ["png", "tifffile", "one_channel"])
-def test_a_frame_is_read_as_its_file_would_be(saved: Callable, tmp_path: Path, case: str) -> None:
-    loading, channels, kind = CASES[case]
-    path = write(tmp_path, kind)
+@pytest.mark.parametrize(
+    ("case", "suffix"), [("png", "bmp"), ("tifffile", "tif"), ("one_channel", "bmp")]
+)
+def test_a_frame_is_read_as_its_file_would_be(
+    saved: Callable, tmp_path: Path, case: str, suffix: str
+) -> None:
+    loading, channels, _ = CASES[case]
+    path = tmp_path / f"frame.{suffix}"
+    if suffix == "tif":
+        tifffile.imwrite(path, smooth(3)[..., ::-1], photometric="rgb")
+    else:
+        cv2.imwrite(str(path), smooth(3))
     config, checkpoint = saved(configure("mmseg", channels, **loading))
     cfg = Config.fromfile(config)
     predictor = Predictor(load_model(cfg, checkpoint).model, cfg)
-    expected, found = predictor.prepare(path), predictor.prepare(cv2.imread(str(path)))
+    expected, found = predictor.prepare(path), predictor.prepare(smooth(3))
     assert torch.equal(expected.data["inputs"], found.data["inputs"])
     np.testing.assert_array_equal(expected.picture, found.picture)
     assert found.picture.shape == (*SHAPE, 3)
@@ -187,3 +195,20 @@ def test_a_config_that_cannot_predict_is_refused(saved: Callable) -> None:
     cfg.default_scope = "mmpose"
     with pytest.raises(UsageError, match=r"default_scope must be one of .* got 'mmpose'"):
         Predictor(model, cfg)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_an_image_is_read_whole_or_not_at_all(saved: Callable, tmp_path: Path, suffix: str) -> None:
+    cfg = configure("mmseg")
+    predictor = Predictor(load_model(cfg, saved(cfg)[1]).model, cfg)
+    path = tmp_path / f"image{suffix}"
+    cv2.imwrite(str(path), RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    content = path.read_bytes()
+    assert predictor.prepare(path).picture.shape == (40, 50, 3)
+    for length in (0, 30, len(content) // 2, len(content) - 20):
+        path.write_bytes(content[:length])
+        with pytest.raises(Exception, match=r"\w"):
+            predictor.prepare(path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        predictor.prepare(path)
