@@ -25,7 +25,7 @@ IMPORTS = {
     "visualization": ["errors", "models.layers", "checkpoints"],
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
-    "model_zoo": ["registry"],
+    "model_zoo": ["errors", "registry"],
     "datasets.mini": ["model_zoo"],
     "engine.runner": ["errors", "checkpoints", "model_zoo", "datasets.mini"],
     "deploy": [

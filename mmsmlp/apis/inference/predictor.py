@@ -21,7 +21,6 @@ from torch import nn
 from mmsmlp.engine.runner import find_test_pipeline
 from mmsmlp.errors import UsageError
 
-SCOPES = ("mmdet", "mmseg", "mmpretrain")
 # In the names of steps that choose the part of an image and its size.
 SIZING = ("Resize", "Rescale", "Crop")
 # More than any image has pixels on a side.
@@ -53,7 +52,7 @@ class Predictor:
         reads_tiff: Whether images are loaded by tifffile, which leaves RGB as it is.
 
     Raises:
-        UsageError: If the config is of another library, or its pipeline cannot be built.
+        UsageError: If there is no test pipeline, or it cannot be built.
     """
 
     def __init__(
@@ -63,18 +62,15 @@ class Predictor:
         size: int | tuple[int, int] | None = None,
         crop: bool = True,
     ) -> None:
-        scope = cfg.get("default_scope")
-        if scope not in SCOPES:
-            raise UsageError(f"default_scope must be one of {list(SCOPES)}, got {scope!r}")
         self.model = model.eval()
         steps = sized_steps(find_test_pipeline(cfg), size)
         steps = [step for step in steps if crop or "Crop" not in name_of(step)]
         # A video's frames become files, in a format that the pipeline's loader reads.
         self.reads_tiff = any(step.get("imdecode_backend") == "tifffile" for step in steps)
         self._suffix = ".tif" if self.reads_tiff else ".bmp"
-        registry = importlib.import_module(f"{scope}.registry")
+        registry = importlib.import_module(f"{cfg.default_scope}.registry")
         try:
-            with DefaultScope.overwrite_default_scope(scope):
+            with DefaultScope.overwrite_default_scope(cfg.default_scope):
                 self.steps = [registry.TRANSFORMS.build(step) for step in steps]
         except Exception as error:  # whatever a third party's constructor raises
             raise UsageError(f"the test pipeline cannot be built: {one_line(error)}") from error

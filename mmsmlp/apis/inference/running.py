@@ -85,14 +85,19 @@ class Run:
         source = frame.source
         where = f"frame {frame.index} of {source.path}" if source.is_stream else f"{source.path}"
         self.failed[source] = self.failed.get(source, 0) + 1
-        self.messages.append(f"skipped: {where} {reason}")
+        if self.failed[source] == 1:  # of a stream, the last line has the number
+            self.messages.append(f"skipped: {where} {reason}")
 
     def _write(self, frame: Frame, prepared: Prepared, sample: BaseDataElement) -> None:
         """Write what was found in an image: the picture first, then its lines."""
         source, image, written = frame.source, prepared.picture, self.written
         entry: dict[str, Any] = dict(id=self.count, file_name=source.name)
         stem, vis = source.stem, written.path / "vis"
-        picture = self.task.draw(image, sample)
+        try:
+            picture = self.task.draw(image, sample)
+        except Exception as error:  # a picture is not worth a run
+            picture = image
+            self.messages.append(f"not drawn: predictions on {source.path} ({one_line(error)})")
         if source.is_stream:
             entry["frame_id"] = frame.index
             stem = f"{stem}/{frame.index:06}"

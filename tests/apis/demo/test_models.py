@@ -131,7 +131,7 @@ def test_fields_are_of_the_point(work_dirs: Path, image: Path, kind: str) -> Non
     # Without mixing, a token of the first map knows its patch alone.
     for block in backbone.stages[0].blocks:
         block.forward = lambda x: x
-    fields = model.fields(str(image), (493, 125), 90).stages
+    fields = model.fields(str(image), (493, 124), 90).stages
     assert {field.shape for field in fields} == {(90, 120)}
     expected = np.zeros((90, 120), bool)
     expected[20:24, 92:96] = True  # row 23 and column 92, in patches of 4x4

@@ -14,6 +14,7 @@ from PIL import Image
 from mmsmlp.apis.inference import Predictor
 from mmsmlp.deploy import load_model
 from mmsmlp.errors import UsageError
+from mmsmlp.model_zoo.whole_models import build
 
 from tests.apis.inference.conftest import configure  # isort: skip
 
@@ -194,7 +195,7 @@ def test_a_config_that_cannot_predict_is_refused(saved: Callable) -> None:
         Predictor(model, cfg)
     cfg.default_scope = "mmpose"
     with pytest.raises(UsageError, match=r"default_scope must be one of .* got 'mmpose'"):
-        Predictor(model, cfg)
+        build(cfg)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])

@@ -156,13 +156,29 @@ class Holes:
 
 @pytest.mark.parametrize(("name", "lacks"), [("hole.mp4", 2), ("cut.mp4", 4)])
 def test_frames_that_cannot_be_decoded_are_counted(
-    inputs: Path, out: Path, monkeypatch: pytest.MonkeyPatch, name: str, lacks: int
+    inputs: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    name: str,
+    lacks: int,
 ) -> None:
     (inputs / name).touch()
     monkeypatch.setattr("cv2.VideoCapture", Holes)
     assert predict([inputs / name], out, 4) == {name: lacks}
     frames = [image["frame_id"] for image in read(out)[0]["images"]]
     assert frames == [0, 1, 2, 5, 6, 7, 8, 9][: 10 - lacks]
+    assert capsys.readouterr().err.count("skipped: frame 3 of ") == 1
+
+
+def test_a_prediction_that_cannot_be_drawn_is_written(
+    inputs: Path, out: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """mmseg's visualizer takes a map of one pixel for an index."""
+    cv2.imwrite(str(inputs / "pixel.png"), np.full((1, 1, 3), 200, np.uint8))
+    assert predict([inputs / "pixel.png", inputs / "2.png"], out, scope="mmseg") == {}
+    assert len(read(out)[1]) == 2 and (out / "vis" / "pixel.png").exists()
+    assert "not drawn: predictions on " in capsys.readouterr().err
 
 
 def test_colours_of_a_grey_format_are_written_as_png(inputs: Path, out: Path) -> None:
