@@ -34,7 +34,7 @@ IMPORTS = {
         *["errors", "models.layers", "models.backbones", "checkpoints"],
         *["model_zoo", "engine.runner"],
     ],
-    "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner"],
+    "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner", "deploy"],
     "apis.demo": [
         *["errors", "models.layers", "visualization", "datasets.custom"],
         *["datasets.mini", "engine.runner", "deploy", "apis.inference"],

@@ -11,14 +11,13 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.engine.runner import check_checkpoint, check_new_config, run
+from mmsmlp.engine.runner import check_checkpoint, check_new_config, find_config, run
 from mmsmlp.errors import SwapError, UsageError
 from mmsmlp.swap import (
     BACKBONES,
     base_of,
     build_model,
     changed_settings,
-    find_config,
     named_backbone,
     overrides,
     predict_noise,

@@ -4,7 +4,7 @@ from mmsmlp.errors import SwapError
 
 from .backbones import BACKBONES, named_backbone
 from .differences import changed_settings, overrides
-from .files import base_of, find_config, read_config, written
+from .files import base_of, read_config, written
 from .smoke_test import build_model, predict_noise
 from .swapping import swap_backbone
 
@@ -14,7 +14,6 @@ __all__ = [
     "base_of",
     "build_model",
     "changed_settings",
-    "find_config",
     "named_backbone",
     "overrides",
     "predict_noise",

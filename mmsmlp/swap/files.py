@@ -14,30 +14,9 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.utils import is_installed
 
 from mmsmlp.errors import SwapError
-from mmsmlp.model_zoo import SHIPPED, config_path, configs_of
+from mmsmlp.model_zoo import SHIPPED, configs_of
 
 from .failures import one_line
-
-
-def find_config(name: str) -> Path:
-    """Path of a config.
-
-    Args:
-        name: Its path, or ``package::path`` for one that a package ships, with or without suffix.
-
-    Raises:
-        SwapError: If there is no such file.
-    """
-    _, scoped, path = name.partition("::")
-    try:
-        found = Path(name)
-        if scoped:
-            found = config_path(name if Path(path).suffix else f"{name}.py")
-    except FileNotFoundError as error:
-        raise SwapError(f"config {name!r}: {error}") from error
-    if not found.is_file():
-        raise SwapError(f"config {name!r} does not exist")
-    return found
 
 
 def read_config(path: Path) -> Config:

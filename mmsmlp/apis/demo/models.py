@@ -11,10 +11,10 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import BaseDataElement
 
-from mmsmlp.apis.inference import Predictor, Prepared, build_visualizer
+from mmsmlp.apis.inference import Predictor, Prepared
 from mmsmlp.deploy import load_model
 from mmsmlp.errors import UsageError
-from mmsmlp.visualization import draw_sample, receptive_fields
+from mmsmlp.visualization import build_visualizer, draw_sample, receptive_fields
 
 from .images import as_shown, size_of
 

@@ -10,7 +10,6 @@ from .tasks import (
     Segmentation,
     Task,
     build_task,
-    build_visualizer,
     chosen_labels,
 )
 
@@ -24,7 +23,6 @@ __all__ = [
     "Source",
     "Task",
     "build_task",
-    "build_visualizer",
     "chosen_labels",
     "predict_all",
     "sources_of",

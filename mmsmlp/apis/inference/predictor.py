@@ -18,6 +18,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from mmsmlp.deploy.exporters import one_line
 from mmsmlp.engine.runner import find_test_pipeline
 from mmsmlp.errors import UsageError
 
@@ -113,12 +114,6 @@ class Predictor:
             samples = self.model.test_step(pseudo_collate([one.data for one in group]))
             found.extend(sample.cpu() for sample in samples)
         return found
-
-
-def one_line(error: BaseException) -> str:
-    """The type of an error, and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def name_of(step: dict[str, Any]) -> str:

@@ -9,31 +9,16 @@ from typing import Any, TypeVar
 
 from mmengine.structures import BaseDataElement
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as Bar
-from rich.text import Text
+from rich.progress import MofNCompleteColumn, Progress
 
-from .predictor import Predictor, Prepared, one_line
+from mmsmlp.deploy.exporters import one_line
+
+from .predictor import Predictor, Prepared
 from .sources import Frame, Source, frames_of, quiet
 from .tasks import Task
 from .writing import Folder, Video, write_picture
 
 T = TypeVar("T")
-
-
-class Speed(ProgressColumn):
-    """Images a second."""
-
-    def render(self, task: Bar) -> Text:
-        """Show it."""
-        return Text(f"{task.finished_speed or task.speed or 0:.1f} images/s")
 
 
 class Run:
@@ -135,17 +120,11 @@ def predict_all(
     """
     counts = [source.frames for source in sources]
     total = None if None in counts else sum(counts)
-    bar = Progress(
-        TextColumn("predict"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Speed(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    bar = Progress(*columns, console=Console(stderr=True))
     with Folder(folder, task.categories()) as written, bar:
         run = Run(predictor, task, written)
-        number = bar.add_task("", total=total)
+        number = bar.add_task("predict", total=total)
         for batch in batches(frames_of(sources), batch_size):
             run.process(batch)
             for message in run.messages:

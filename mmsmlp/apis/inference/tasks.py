@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,14 +12,13 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from pycocotools import mask as coco_mask
 from torch import nn
 
 from mmsmlp.errors import UsageError
-from mmsmlp.visualization import draw_sample
+from mmsmlp.visualization import build_visualizer, draw_sample
 
 from .writing import write_picture
 
@@ -207,39 +204,6 @@ class Classification(Task):
 
 
 TASKS: dict[str, type[Task]] = dict(mmdet=Detection, mmseg=Segmentation, mmpretrain=Classification)
-DRAWN_BY = dict(
-    mmdet="DetLocalVisualizer", mmseg="SegLocalVisualizer", mmpretrain="UniversalVisualizer"
-)
-_numbers = count()
-
-
-def build_visualizer(cfg: Config, model: nn.Module, meta: Mapping[str, Any]) -> Visualizer:
-    """The visualizer of a config, which writes nothing by itself.
-
-    Args:
-        cfg: The config; without a visualizer, its library's own draws.
-        model: The model.
-        meta: Of the data set that it was trained on; classes and colours that it lacks are made up.
-
-    Returns:
-        The visualizer; its ``dataset_meta`` has ``classes`` and ``palette``.
-    """
-    scope = cfg.default_scope
-    parts = (getattr(model, name, None) for name in ("decode_head", "bbox_head", "head"))
-    numbers = (getattr(part, "num_classes", 0) for part in (model, *parts) if part is not None)
-    classes = list(meta.get("classes") or [f"class {i}" for i in range(max(numbers, default=0))])
-    colours = np.random.default_rng(0).integers(256, size=(len(classes), 3)).tolist()
-    own = cfg.get("visualizer") or dict(type=DRAWN_BY[scope])
-    registry = importlib.import_module(f"{scope}.registry")
-    with DefaultScope.overwrite_default_scope(scope):
-        # The name tells it from those of other models.
-        visualizer = registry.VISUALIZERS.build(
-            dict(own, name=f"predictions {next(_numbers)}", vis_backends=None)
-        )
-    palette = meta.get("palette")
-    palette = palette if palette and not isinstance(palette, str) else colours
-    visualizer.dataset_meta = dict(classes=classes, palette=[tuple(colour) for colour in palette])
-    return visualizer
 
 
 def build_task(
