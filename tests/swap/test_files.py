@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmsmlp.engine.runner import find_config
-from mmsmlp.errors import UsageError
+from mmsmlp.errors import SwapError, UsageError
 from mmsmlp.swap import base_of, written
 
 
