@@ -3,8 +3,7 @@
 from mmsmlp.errors import SwapError
 
 from .backbones import BACKBONES, named_backbone
-from .differences import changed_settings, overrides
-from .files import base_of, read_config, written
+from .files import base_of, changed_settings, overrides, read_config, written
 from .smoke_test import build_model, predict_noise
 from .swapping import swap_backbone
 

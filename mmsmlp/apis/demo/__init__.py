@@ -1,9 +1,8 @@
 """A page in the browser to try trained models on images."""
 
-from .choices import Choice, find_choices
 from .images import check_image, example_images
 from .models import Model, Prediction
-from .service import Answer, PredictionService, Request
+from .service import Answer, Choice, PredictionService, Request, find_choices
 from .serving import own_folder, serve
 
 __all__ = [

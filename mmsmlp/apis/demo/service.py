@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +15,6 @@ import torch
 from mmsmlp.engine.runner import check_checkpoint, read_config
 from mmsmlp.errors import UsageError
 
-from .choices import Choice
 from .fields import as_html
 from .images import check_image
 from .models import Model
@@ -23,6 +23,33 @@ from .summary import Summary, describe
 T = TypeVar("T")
 # Two are compared with each other.
 MODELS = 2
+
+
+class Choice(NamedTuple):
+    """A config and a checkpoint of its model."""
+
+    config: str
+    checkpoint: str
+
+
+def find_choices(work_dirs: Path) -> dict[str, Choice]:
+    """The checkpoints of trainings, newest first, by work directory and name.
+
+    Args:
+        work_dirs: Folder of the work directories; it need not be there.
+    """
+    found = {}
+    for folder in sorted(path for path in work_dirs.glob("*") if path.is_dir()):
+        configs = _newest_first(folder.glob("*.py"))
+        for checkpoint in _newest_first(folder.glob("*.pth")):
+            if configs:  # as a training wrote it last
+                name = f"{folder.name} / {checkpoint.stem}"
+                found[name] = Choice(str(configs[0]), str(checkpoint))
+    return found
+
+
+def _newest_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, path.name))
 
 
 class Request(NamedTuple):
