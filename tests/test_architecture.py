@@ -21,7 +21,7 @@ IMPORTS = {
     "registry": [],
     "datasets.transforms": [],
     "models.necks": ["models.layers", "registry"],
-    "model_zoo": ["registry"],
+    "model_zoo": ["errors", "registry"],
     "checkpoints": ["errors", "models.layers", "registry", "model_zoo"],
     "models.backbones": ["models.layers", "registry", "checkpoints"],
     "datasets.custom": ["errors", "checkpoints"],
@@ -29,17 +29,17 @@ IMPORTS = {
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
     "datasets.mini": ["model_zoo"],
-    "swap": ["errors", "engine.optim", "model_zoo"],
     "engine.runner": ["errors", "checkpoints", "model_zoo", "datasets.mini"],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],
         *["model_zoo", "engine.runner"],
     ],
-    "apis.inference": ["errors", "checkpoints", "deploy"],
+    "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner", "deploy"],
     "apis.demo": [
         *["errors", "models.layers", "visualization", "datasets.custom"],
-        *["datasets.mini", "engine.runner", "deploy"],
+        *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
+    "swap": ["errors", "engine.optim", "model_zoo", "apis.inference"],
     "__main__": ["model_zoo"],
 }
 # Former places of sub-packages.
