@@ -80,4 +80,7 @@ class OverlapPatchEmbed(nn.Conv2d):
             (side + patch - 1) // patch * patch - patch + kernel - side - before
             for side in x.shape[2:]
         )
-        return super().forward(F.pad(x, (before, right, before, bottom)))
+        x, weight = F.pad(x, (before, right, before, bottom)), self.weight
+        if x.is_cpu and not is_recording():  # see PatchEmbed
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        return self._conv_forward(x, weight, self.bias)
