@@ -104,7 +104,7 @@ def load_published(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
 
 def _download(weights: Weights, path: Path) -> None:
     partial = path.with_name(f"{path.name}.part")
-    by_hand = f"to put it there by hand: {path}"
+    by_hand = f"to put it by hand: into a folder that {FOLDER} names, or at {path}"
     for attempt in range(ATTEMPTS):
         try:
             torch.hub.download_url_to_file(weights.url, str(partial))
@@ -120,7 +120,8 @@ def _download(weights: Weights, path: Path) -> None:
             partial.unlink()
             raise CheckpointError(f"{weights.url}: {error}; {by_hand}") from error
         except OSError as error:  # of urllib, among others
-            raise CheckpointError(f"cannot download {weights.url} ({error}); {by_hand}") from error
+            reason = str(error).removeprefix("<urlopen error ").removesuffix(">")
+            raise CheckpointError(f"cannot download {weights.url} ({reason}); {by_hand}") from error
         else:
             os.replace(partial, path)
             return
