@@ -30,7 +30,6 @@ class Wish(NamedTuple):
     image: str | None
     choice: str
     resolution: int | None = None
-    axial_mode: str | None = None
 
 
 class Answer(NamedTuple):
@@ -44,8 +43,8 @@ class Answer(NamedTuple):
 class Host:
     """Runs models for visitors.
 
-    All passes run in one thread, one after another: two of them would share the cores, the memory
-    and the mode of a model, and each further thread would keep memory of its own.
+    All passes run in one thread, one after another: two of them would share the cores, the memory,
+    and each further thread would keep memory of its own.
 
     Args:
         choices: What may be chosen, by name.
@@ -101,13 +100,11 @@ class Host:
     def _predict(self, wish: Wish, threshold: float) -> Answer:
         image = read_image(wish.image)
         model = self._model(wish.choice)
-        prediction = model.predict(image, wish.resolution, wish.axial_mode)
+        prediction = model.predict(image, wish.resolution)
         height, width = prediction.input_size
         about = f"{prediction.seconds:.2f} s a pass, input {width}x{height} pixels"
         if prediction.reduced:
             about += " (the most that is taken)"
-        if wish.axial_mode and not model.has_axial_maps:
-            about += ", no axial maps"
         return Answer(
             model.draw(prediction, threshold),
             describe(prediction, model.classes, threshold),
@@ -122,9 +119,8 @@ class Host:
             (min(max(position, 0), length - 1) + 0.5) / length
             for position, length in ((point[1], height), (point[0], width))
         )
-        fields = model.fields(image, at, wish.resolution, wish.axial_mode)
-        title = f"{wish.choice}, {wish.axial_mode}" if wish.axial_mode else wish.choice
-        return as_html(title, image, fields, at)
+        fields = model.fields(image, at, wish.resolution)
+        return as_html(wish.choice, image, fields, at)
 
 
 def _tidy(job: Callable[[], T]) -> T:

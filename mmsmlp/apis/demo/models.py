@@ -70,7 +70,6 @@ class Model:
         self.summary = loaded.summary
         # Only images get gradients here.
         self._network = loaded.model.to(device).requires_grad_(False)
-        self._own_mode = getattr(self._backbone(), "axial_mode", None)
         registry = importlib.import_module(f"{scope}.registry")
         with DefaultScope.overwrite_default_scope(scope):
             steps = [registry.TRANSFORMS.build(step) for step in pipeline]
@@ -85,22 +84,13 @@ class Model:
         palette = loaded.meta.get("palette") or palette
         self._visualizer.dataset_meta = dict(classes=self.classes, palette=palette)
 
-    @property
-    def has_axial_maps(self) -> bool:
-        """Whether the backbone has an ``axial_mode``."""
-        return self._own_mode is not None
-
-    def predict(
-        self, image: np.ndarray, resolution: int | None = None, axial_mode: str | None = None
-    ) -> Prediction:
+    def predict(self, image: np.ndarray, resolution: int | None = None) -> Prediction:
         """One pass over an image.
 
         Args:
             image: ``(H, W, 3)``, RGB.
             resolution: Its shorter side in pixels; as the config has it if None.
-            axial_mode: One of ``AXIAL_MODES``; the one it was trained with if None.
         """
-        self._set_mode(axial_mode)
         sample, reduced = self._sample(image, resolution)
         shown = as_shown(image)
         data = sample["data_samples"]
@@ -129,7 +119,6 @@ class Model:
         image: np.ndarray,
         at: tuple[float, float],
         resolution: int | None = None,
-        axial_mode: str | None = None,
     ) -> list[np.ndarray]:
         """The effective receptive field of a point, by stage; of a classifier, without its crop.
 
@@ -137,7 +126,6 @@ class Model:
             image: ``(H, W, 3)``, RGB.
             at: The point: parts of the height and of the width, from 0 to below 1.
             resolution: As in :meth:`predict`.
-            axial_mode: As in :meth:`predict`.
 
         Returns:
             Fields of the size of the network's input.
@@ -148,7 +136,6 @@ class Model:
         backbone = self._backbone()
         if backbone is None:
             raise UsageError("This model has no `backbone` whose receptive field could be shown.")
-        self._set_mode(axial_mode)
         sample, _ = self._sample(image, resolution, crop=False)
         height, width = sample["data_samples"].img_shape[:2]
         batch = self._network.data_preprocessor(pseudo_collate([sample]), False)
@@ -160,11 +147,6 @@ class Model:
 
     def _backbone(self) -> torch.nn.Module | None:
         return getattr(self._network, "backbone", None)
-
-    def _set_mode(self, axial_mode: str | None) -> None:
-        # Of whoever was here before, nothing is left.
-        if self.has_axial_maps:
-            self._backbone().axial_mode = axial_mode or self._own_mode
 
     def _sample(
         self, image: np.ndarray, resolution: int | None, crop: bool = True

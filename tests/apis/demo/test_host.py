@@ -33,8 +33,8 @@ def test_an_answer_tells_time_and_size(host: Host, image: Path) -> None:
 
 def test_two_visitors_at_once_get_what_each_gets_alone(host: Host, image: Path) -> None:
     wishes = [
-        Wish(str(image), "detector / iter_1", 96, "window"),
-        Wish(str(image), "detector / iter_1", 128, "relative"),
+        Wish(str(image), "detector / iter_1", 96),
+        Wish(str(image), "detector / iter_1", 128),
         Wish(str(image), "classifier / iter_1"),
     ]
     alone = [host.predict(wish, 0.1) for wish in wishes]
