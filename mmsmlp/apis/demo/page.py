@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import CheckpointError, UsageError
 
 from .fields import LEGEND
 from .host import Host, Wish
