@@ -37,7 +37,7 @@ IMPORTS = {
     ],
     "apis.inference": ["errors", "checkpoints", "deploy"],
     "apis.demo": [
-        *["errors", "models.layers", "visualization", "datasets.custom"],
+        *["errors", "visualization", "datasets.custom"],
         *["datasets.mini", "engine.runner", "deploy"],
     ],
     "__main__": ["model_zoo"],
