@@ -65,15 +65,16 @@ class PyramidBackbone(BaseModule):
         block: Makes a block from the index of its stage and its drop path rate.
         patch_embed: Makes a patch embedding or merging.
         output_norm: Makes the norm of an output.
-        in_channels: Channels of the image.
         embed_dims: Channels of each stage.
         depths: Blocks of each stage.
         patch_sizes: Side of the patches that each stage embeds or merges; a stage of patch size
             1 and unchanged channels merges nothing.
+        in_channels: Channels of the image.
         drop_path_rate: Of the last block; it grows linearly from zero at the first.
-        out_indices: Stages to return, in this order; negative ones count from the end.
-        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem
-            (the patch embedding of the first stage), k the stem and the first k stages.
+        out_indices: Stages to return, in this order, negative ones counting from the end; all if
+            not given.
+        frozen_stages: Number of frozen stages, with their output norms: -1 none, 0 the stem (the
+            patch embedding of the first stage), k the stem and the first k stages.
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
         training_padding: What happens to padding in training: ``'include'``, it is a part of the
@@ -97,17 +98,17 @@ class PyramidBackbone(BaseModule):
         *,
         patch_embed: PatchEmbedFactory = PatchEmbed,
         output_norm: NormFactory,
-        in_channels: int,
         embed_dims: Sequence[int],
         depths: Sequence[int],
         patch_sizes: Sequence[int],
-        drop_path_rate: float,
-        out_indices: int | Sequence[int],
-        frozen_stages: int,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.0,
+        out_indices: int | Sequence[int] | None = None,
+        frozen_stages: int = -1,
         norm_eval: bool = False,
-        with_cp: bool,
+        with_cp: bool = False,
         training_padding: str = "include",
-        init_cfg: dict | list[dict] | None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_whole("in_channels", in_channels)
@@ -115,6 +116,8 @@ class PyramidBackbone(BaseModule):
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         self.in_channels = in_channels
         self.depths = tuple(depths)
+        if out_indices is None:
+            out_indices = range(len(depths))
         self.out_indices = resolve_out_indices(out_indices, len(depths))
         num_stages = max(self.out_indices) + 1
         if not (is_whole(frozen_stages) and -1 <= frozen_stages <= num_stages):

@@ -87,18 +87,14 @@ class S2MLP(PyramidBackbone):
     Args:
         arch: ``'wide'`` or ``'deep'`` (table 1 of the paper), or a dict of ``embed_dims``,
             ``depth``, ``patch_size`` and ``mlp_ratio``.
-        in_channels: Channels of the image.
         out_indices: Blocks whose outputs to return, in this order; negative ones count from the
             end.
         directions: Of the shift in every block, see :func:`~mmsmlp.models.layers.spatial_shift`.
-        drop_path_rate: Rate of the last block.
-        frozen_stages: How many blocks hold still, with their output norms: -1 none, 0 the stem,
-            k the stem and the first k blocks.
-        with_cp: Whether blocks recompute their activations in the backward pass.
         training_padding: What happens to padding in training, see
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`. Cropped, this network reaches
             a higher AP (``docs/padding.md``).
-        init_cfg: Initialisation, as mmengine has it.
+        options: Those that all backbones have, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -117,14 +113,10 @@ class S2MLP(PyramidBackbone):
     def __init__(
         self,
         arch: str | Mapping[str, Any] = "wide",
-        in_channels: int = 3,
         out_indices: int | Sequence[int] = -1,
         directions: Sequence[Direction] = SS1,
-        drop_path_rate: float = 0.0,
-        frozen_stages: int = -1,
-        with_cp: bool = False,
         training_padding: str = "crop",
-        init_cfg: dict | list[dict] | None = None,
+        **options: Any,
     ) -> None:
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
@@ -145,14 +137,10 @@ class S2MLP(PyramidBackbone):
             block,
             patch_embed=patch_embed,
             output_norm=CentredLayerNorm2d,
-            in_channels=in_channels,
             embed_dims=[channels] * depth,
             depths=[1] * depth,
             patch_sizes=[arch["patch_size"]] + [1] * (depth - 1),
-            drop_path_rate=drop_path_rate,
             out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            with_cp=with_cp,
             training_padding=training_padding,
-            init_cfg=init_cfg,
+            **options,
         )

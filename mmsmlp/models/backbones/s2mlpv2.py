@@ -136,19 +136,13 @@ class S2MLPv2(PyramidBackbone):
             ``depths``, ``patch_sizes`` and ``mlp_ratio``.
         img_size: Height and width in pixels (or one for both) of the images that weights of the
             paper's form were trained on.
-        in_channels: Channels of the image.
-        out_indices: Stages to return, in this order, negative ones counting from the end; all if
-            not given.
         shifts: Directions of each map of the S² component: the paper's two shifts, and none.
         fusion: How the shifted maps become one, ``'split_attention'`` or ``'mean'``.
         drop_path_rate: Rate of the last block.
-        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
-            k the stem and the first k stages.
-        with_cp: Whether blocks recompute their activations in the backward pass.
-        training_padding: What happens to padding in training, see
-            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation, as mmengine has it; if not given, normal, with the variance of
             what a layer is given kept, and blocks that begin as the identity.
+        options: Those that all backbones have, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -181,15 +175,11 @@ class S2MLPv2(PyramidBackbone):
         self,
         arch: str | Mapping[str, Any] = "small/4",
         img_size: int | tuple[int, int] = 224,
-        in_channels: int = 3,
-        out_indices: int | Sequence[int] | None = None,
         shifts: Sequence[Sequence[Direction]] = (SS1, SS2, IDENTITY_SHIFT),
         fusion: str = "split_attention",
         drop_path_rate: float = 0.1,
-        frozen_stages: int = -1,
-        with_cp: bool = False,
-        training_padding: str = "include",
         init_cfg: dict | list[dict] | None = None,
+        **options: Any,
     ) -> None:
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
@@ -203,8 +193,6 @@ class S2MLPv2(PyramidBackbone):
         if fusion == "split_attention":  # a quarter of the channels is its hidden layer
             check_wholes("embed_dims", arch["embed_dims"], least=4)
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
-        if out_indices is None:
-            out_indices = range(len(arch["depths"]))
 
         def block(stage: int, drop_path: float) -> S2MLPv2Block:
             channels = arch["embed_dims"][stage]
@@ -219,16 +207,12 @@ class S2MLPv2(PyramidBackbone):
             block,
             patch_embed=partial(PatchEmbed, bias=True),
             output_norm=CentredLayerNorm2d,
-            in_channels=in_channels,
             embed_dims=arch["embed_dims"],
             depths=arch["depths"],
             patch_sizes=arch["patch_sizes"],
             drop_path_rate=drop_path_rate,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            with_cp=with_cp,
-            training_padding=training_padding,
             init_cfg=list(INIT) if init_cfg is None else init_cfg,
+            **options,
         )
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:

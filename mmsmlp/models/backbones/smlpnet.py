@@ -98,21 +98,14 @@ class SMLPNet(PyramidBackbone):
             and ``drop_path_rate``.
         img_size: Height and width in pixels (or one for both) of the image whose axial maps the
             network holds.
-        in_channels: Channels of the image.
-        out_indices: Stages to return, in this order; negative ones count from the end.
         drop_path_rate: Rate of the last block; the variant's if not given.
-        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
-            k the stem and the first k stages.
-        norm_eval: Whether batch norms keep their statistics while training.
-        with_cp: Whether blocks recompute their activations in the backward pass.
         norm_cfg: The batch norm of token mixing and outputs, e.g. ``dict(type='SyncBN')``.
         local_stages: Stages with the depthwise convolution; all if not given.
         global_stages: Stages with the sMLP; all if not given.
         smlp_cfg: Another sMLP, see :class:`~mmsmlp.models.layers.AblatedSparseMLP`.
         axial_mode: ``'resample'``, in configs of earlier releases, which had others as well.
-        training_padding: What happens to padding in training, see
+        options: Those that all backbones have, see
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
-        init_cfg: Initialisation, as mmengine has it.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -151,19 +144,13 @@ class SMLPNet(PyramidBackbone):
         self,
         arch: str | Mapping[str, Any] = "tiny",
         img_size: int | tuple[int, int] = 224,
-        in_channels: int = 3,
-        out_indices: int | Sequence[int] = (0, 1, 2, 3),
         drop_path_rate: float | None = None,
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
         norm_cfg: Mapping[str, Any] = dict(type="BN"),
         local_stages: Sequence[int] | None = None,
         global_stages: Sequence[int] | None = None,
         smlp_cfg: Mapping[str, Any] = dict(),
         axial_mode: str = "resample",
-        training_padding: str = "include",
-        init_cfg: dict | list[dict] | None = None,
+        **options: Any,
     ) -> None:
         arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
         patch_sizes = arch.get("patch_sizes", [4] + [2] * (len(arch["depths"]) - 1))
@@ -196,17 +183,11 @@ class SMLPNet(PyramidBackbone):
         super().__init__(
             block,
             output_norm=lambda channels: _norm(norm_cfg, channels),
-            in_channels=in_channels,
             embed_dims=arch["embed_dims"],
             depths=arch["depths"],
             patch_sizes=patch_sizes,
             drop_path_rate=drop_path_rate,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            training_padding=training_padding,
-            init_cfg=init_cfg,
+            **options,
         )
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
