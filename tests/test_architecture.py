@@ -36,7 +36,7 @@ IMPORTS = {
     ],
     "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner", "deploy"],
     "apis.demo": [
-        *["errors", "models.layers", "visualization", "datasets.custom"],
+        *["errors", "visualization", "datasets.custom"],
         *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
     "swap": ["errors", "engine.optim", "model_zoo", "apis.inference"],
