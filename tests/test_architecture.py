@@ -34,7 +34,7 @@ IMPORTS = {
     ],
     "apis.inference": ["checkpoints", "deploy", "engine.runner"],
     "demo": [
-        *["models.layers", "checkpoints", "visualization", "datasets.custom"],
+        *["models.layers", "checkpoints", "visualization"],
         *["datasets.mini", "engine.runner", "deploy"],
     ],
     "__main__": ["model_zoo"],

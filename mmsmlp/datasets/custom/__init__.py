@@ -1,22 +1,20 @@
-"""Own data: an annotation file in COCO's format, checked, split, and put into a config."""
+"""Custom data: annotations, masks or folders of classes, read, checked and split."""
 
-from .annotations import Annotations, read_annotations
-from .checking import Checked, boxes_of_classes, check_annotations
-from .errors import DataError
-from .images import Images, look_at_images
-from .splitting import split
-from .writing import Set, config_text
+from .class_folders import ClassFolders, read_class_folders, splits_of
+from .coco import Coco, read_coco
+from .report import DataError, Report, held_out, printable
+from .segmentation import Segmentation, read_masks
 
 __all__ = [
-    "Annotations",
-    "Checked",
+    "ClassFolders",
+    "Coco",
     "DataError",
-    "Images",
-    "Set",
-    "boxes_of_classes",
-    "check_annotations",
-    "config_text",
-    "look_at_images",
-    "read_annotations",
-    "split",
+    "Report",
+    "Segmentation",
+    "held_out",
+    "printable",
+    "read_class_folders",
+    "read_coco",
+    "read_masks",
+    "splits_of",
 ]
