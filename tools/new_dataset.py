@@ -17,7 +17,6 @@ from rich.progress import track
 from mmsmlp.checkpoints import few
 from mmsmlp.datasets.custom import (
     Coco,
-    DataError,
     Segmentation,
     held_out,
     printable,
@@ -26,7 +25,8 @@ from mmsmlp.datasets.custom import (
     read_masks,
     splits_of,
 )
-from mmsmlp.engine.runner import UsageError, check_new_config, read_config, run
+from mmsmlp.engine.runner import check_new_config, read_config, run
+from mmsmlp.errors import DataError, UsageError
 from mmsmlp.model_zoo import config_path, recipes
 from mmsmlp.model_zoo.own_configs import (
     Set,

@@ -2,13 +2,12 @@
 
 from .class_folders import ClassFolders, read_class_folders, splits_of
 from .coco import Coco, read_coco
-from .report import DataError, Report, held_out, printable
+from .report import Report, held_out, printable
 from .segmentation import Segmentation, read_masks
 
 __all__ = [
     "ClassFolders",
     "Coco",
-    "DataError",
     "Report",
     "Segmentation",
     "held_out",

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import track
 
 from mmsmlp.checkpoints import few
+from mmsmlp.errors import DataError
 
 from .frames import corners, fit, iou, settle_form, settle_frames
 from .images import read_images
 from .masks import Mask, read_mask
-from .report import DataError, Report, Table, flag, key, number, numbers
+from .report import Report, Table, flag, key, number, numbers
 
 Entry = dict[str, Any]
 LISTS = ("images", "annotations", "categories")

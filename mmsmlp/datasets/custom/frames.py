@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .report import DataError, Table, number
+from mmsmlp.errors import DataError
+
+from .report import Table, number
 
 Size = tuple[int, int]
 # Boxes may reach so far beyond their image, in pixels and of its side.

@@ -19,7 +19,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from .report import DataError, Report
+from mmsmlp.errors import DataError
+
+from .report import Report
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"),

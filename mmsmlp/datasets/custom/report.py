@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 
 from mmsmlp.checkpoints import few
+from mmsmlp.errors import DataError
 
 LARGEST = 1e9
 NO, YES = ("", "0", "0.0", "false", "no", "none", "null"), ("1", "1.0", "true", "yes")
-
-
-class DataError(Exception):
-    """Nothing can be trained on the data as they are; the message says why, in a line."""
 
 
 class Report(list):

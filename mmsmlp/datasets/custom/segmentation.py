@@ -15,9 +15,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from mmsmlp.errors import DataError
+
 from .frames import Frame, same_shape
 from .images import decode, files_of, read_images
-from .report import DataError, Report, is_plain_line
+from .report import Report, is_plain_line
 
 IGNORED = 255
 MOST_CLASSES = 200

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmsmlp.datasets.mini.scenes import render_scene
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 FORMATS = ("BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MEGAPIXELS = 50
