@@ -28,7 +28,9 @@ IMPORTS = {
     "model_zoo": ["datasets.custom", "registry"],
     "datasets.mini": ["model_zoo"],
     "swap": ["errors", "engine.optim", "model_zoo"],
-    "engine.runner": ["errors", "checkpoints", "model_zoo", "datasets.mini"],
+    "engine.runner": [
+        *["errors", "checkpoints", "datasets.custom", "model_zoo", "datasets.mini"],
+    ],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],
         *["model_zoo", "engine.runner"],

@@ -2,18 +2,23 @@
 
 from .class_folders import ClassFolders, read_class_folders, splits_of
 from .coco import Coco, read_coco
+from .images import files_of, is_hidden, read_images
 from .report import Report, held_out, printable
-from .segmentation import Segmentation, read_masks
+from .segmentation import Segmentation, look_at_mask, read_masks
 
 __all__ = [
     "ClassFolders",
     "Coco",
     "Report",
     "Segmentation",
+    "files_of",
     "held_out",
+    "is_hidden",
+    "look_at_mask",
     "printable",
     "read_class_folders",
     "read_coco",
+    "read_images",
     "read_masks",
     "splits_of",
 ]

@@ -104,14 +104,14 @@ def read_masks(
     files = read_images(images, [name for name in pairs if name not in odd])
     files.note(report)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        read = pool.map(lambda n: _look(masks / pairs[n]), files.paths)
+        read = pool.map(lambda n: look_at_mask(masks / pairs[n]), files.paths)
         bar = track(read, f"masks of {masks}", len(files.paths), console=Console(stderr=True))
         looks = dict(zip(files.paths, bar, strict=True))
     broken = [pairs[name] for name, look in looks.items() if look is None]
     report.note("left out: masks that cannot be read", broken)
     looks = {name: look for name, look in looks.items() if look is not None}
     data.sizes = {name: files.sizes[name] for name in looks}
-    _fit_sizes(data, {n: look[0] for n, look in looks.items()}, files.turns)
+    _fit_sizes(data, {n: look.size for n, look in looks.items()}, files.turns)
     looks = {name: looks[name] for name in data.sizes}
     data.pairs = {name: pairs[name] for name in data.sizes}
     if not looks:
@@ -125,7 +125,7 @@ def read_masks(
         (Path(n).suffix, m.removeprefix(n[: -len(Path(n).suffix)])) for n, m in data.pairs.items()
     }
     is_index = not data.colours and data.labels == list(range(len(data.labels)))
-    data.changed |= not is_index or any(look[4] for look in looks.values())
+    data.changed |= not is_index or any(look.channels > 1 for look in looks.values())
     data.suffix = tails.pop() if len(tails) == 1 else None
     data.changed |= data.suffix is None
     return data
@@ -152,22 +152,44 @@ def _pairs(images: list[str], masks: list[str]) -> dict[str, str]:
     return {}
 
 
-Look = tuple[tuple[int, int], dict[bool, np.ndarray], bytes, bool, bool]
+@dataclass(frozen=True)
+class MaskLook:
+    """What a mask holds.
+
+    Attributes:
+        size: Width and height.
+        labels: Its different labels: values of the first channel.
+        colours: Its different colours as ``0xRRGGBB``, if its channels differ or it has a palette.
+        palette: The palette.
+        channels: Number of channels.
+        is_coloured: Whether they differ.
+    """
+
+    size: tuple[int, int]
+    labels: np.ndarray
+    colours: np.ndarray
+    palette: bytes
+    channels: int
+    is_coloured: bool
+
+    def values(self, colours: bool) -> list[int]:
+        """Colours or labels."""
+        return (self.colours if colours else self.labels).tolist()
 
 
-def _look(path: Path) -> Look | None:
-    """Size, labels and colours of a mask, its palette, whether channels differ, and are there."""
+def look_at_mask(path: Path) -> MaskLook | None:
+    """Read a mask as mmseg does; None if it cannot."""
     try:
         content = path.read_bytes()
         index, differ = _values(content, False)
-        colours, _ = _values(content, True)
         with Image.open(io.BytesIO(content)) as image:
             palette = bytes(image.getpalette() or b"") if image.mode == "P" else b""
-            channels = len(image.getbands()) > 1
+            channels = len(image.getbands())
+        colours = _values(content, True)[0] if palette or differ else index[:0]
     except Exception:
         return None
-    found = {False: np.unique(index), True: np.unique(colours) if palette or differ else index[:0]}
-    return index.shape[::-1], found, palette, differ, channels
+    labels = np.flatnonzero(np.bincount(index.ravel())) if index.max() < 2**16 else np.unique(index)
+    return MaskLook(index.shape[::-1], labels, np.unique(colours), palette, channels, differ)
 
 
 def _values(content: bytes, colours: bool) -> tuple[np.ndarray, bool]:
@@ -217,14 +239,16 @@ def _fit_sizes(
     data.report.note(what, turned_images)
 
 
-def _choose_labels(data: Segmentation, looks: dict[str, Look], classes: list[str] | None) -> None:
+def _choose_labels(
+    data: Segmentation, looks: dict[str, MaskLook], classes: list[str] | None
+) -> None:
     """Find out what masks hold, and name the classes."""
-    palettes = {look[2] for look in looks.values() if look[2]}
-    data.colours = any(look[3] for look in looks.values())
+    palettes = {look.palette for look in looks.values() if look.palette}
+    data.colours = any(look.is_coloured for look in looks.values())
     if len(palettes) > 1:
         length = min(map(len, palettes))
         data.colours |= len({palette[:length] for palette in palettes}) > 1
-    found = sorted({int(v) for look in looks.values() for v in look[1][data.colours]})
+    found = sorted({v for look in looks.values() for v in look.values(data.colours)})
     if len(found) > MOST_CLASSES:
         what = "colours" if data.colours else "labels"
         raise DataError(
@@ -256,10 +280,10 @@ def _choose_labels(data: Segmentation, looks: dict[str, Look], classes: list[str
     data.classes = list(names)
 
 
-def _note_labels(data: Segmentation, looks: dict[str, Look]) -> None:
+def _note_labels(data: Segmentation, looks: dict[str, MaskLook]) -> None:
     beyond, ignored, count = Counter(), [], Counter()
     for name, look in looks.items():
-        values = set(look[1][data.colours].tolist())
+        values = set(look.values(data.colours))
         if IGNORED in values and IGNORED not in data.labels:
             ignored.append(name)
         count.update(values)
