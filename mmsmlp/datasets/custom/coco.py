@@ -423,9 +423,8 @@ def _whole_numbers(ids: Sequence[int | str], what: str, report: Report) -> list[
 def _differ(entries: list[Entry], source: list[Any]) -> bool:
     """Whether entries are not those of the file, in what mmdet reads."""
     return len(entries) != len(source) or any(
-        bool(old.get("ignore"))
-        or any(json.dumps(v) != json.dumps(old.get(k)) for k, v in e.items())
-        if e.keys() <= old.keys()
-        else True
-        for e, old in zip(entries, source, strict=True)
+        not isinstance(old, dict)
+        or bool(old.get("ignore"))
+        or any(value != old.get(name) for name, value in entry.items())
+        for entry, old in zip(entries, source, strict=True)
     )
