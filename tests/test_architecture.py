@@ -27,7 +27,7 @@ IMPORTS = {
     "visualization": ["errors", "models.layers", "checkpoints"],
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
-    "model_zoo": ["errors", "registry"],
+    "model_zoo": ["errors", "datasets.custom", "registry"],
     "datasets.mini": ["model_zoo"],
     "engine.runner": [
         *["errors", "checkpoints", "datasets.custom", "model_zoo", "datasets.mini"],

@@ -295,7 +295,7 @@ def test_folders_that_would_shift_labels_are_refused() -> None:
         check_data_folders(folders_config(), "train")
     Path("data/train/.ipynb_checkpoints").rmdir()
     Path("data/val/ant").rename("data/val/zebra")
-    with pytest.raises(UsageError, match="val_dataloader: .* than training \\(ant, zebra\\)"):
+    with pytest.raises(UsageError, match=r"val_dataloader: .* than training \(ant, zebra\)"):
         check_data_folders(folders_config(), "train", "val")
 
 
