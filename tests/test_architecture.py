@@ -38,7 +38,7 @@ IMPORTS = {
     ],
     "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner", "deploy"],
     "apis.demo": [
-        *["errors", "models.layers", "visualization"],
+        *["errors", "visualization"],
         *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
     "swap": ["errors", "engine.optim", "model_zoo", "apis.inference"],
