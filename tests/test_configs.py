@@ -19,7 +19,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmsmlp.datasets.mini.swap
-from mmsmlp.model_zoo import WEIGHTS
+from mmsmlp.weights import WEIGHTS
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.py"))

@@ -25,8 +25,7 @@ from mmsmlp.checkpoints import (
 from mmsmlp.checkpoints.publishing import convert, name_of_run, verify
 from mmsmlp.engine.runner import run
 from mmsmlp.errors import CheckpointError, UsageError
-from mmsmlp.model_zoo import WEIGHTS
-from mmsmlp.model_zoo.weights import SCHEME
+from mmsmlp.weights import SCHEME, WEIGHTS
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mmsmlp.checkpoints import download, named_weights
 from mmsmlp.engine.runner import check_folder, run
-from mmsmlp.model_zoo import WEIGHTS
+from mmsmlp.weights import WEIGHTS
 
 
 def main() -> None:

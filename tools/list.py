@@ -16,16 +16,14 @@ from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo import (
     BACKBONES,
     TASKS,
-    WEIGHTS,
     Recipe,
-    Weights,
     chosen,
     filters,
-    weights_for,
 )
 from mmsmlp.model_zoo.contents import add_list_arguments, matches
 from mmsmlp.model_zoo.cost import paper_cost
 from mmsmlp.registry import MODELS
+from mmsmlp.weights import WEIGHTS, Weights, weights_for
 
 # Enough for any table: what is not a terminal has no width that it could be folded to.
 ANY_WIDTH = 1000

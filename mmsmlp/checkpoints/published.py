@@ -16,8 +16,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from mmsmlp.errors import CheckpointError, TornCheckpointError
-from mmsmlp.model_zoo import BACKBONES, WEIGHTS, Weights
-from mmsmlp.model_zoo.weights import SCHEME
+from mmsmlp.weights import SCHEME, WEIGHTS, Weights
 
 from .reading import read_checkpoint, weights_of
 from .sources import source_of
@@ -139,10 +138,9 @@ def _converted(weights: Weights, path: Path, map_location: Any = "cpu") -> Mappi
         raise CheckpointError(f"{str(path)!r} holds no weights of {weights.source}")
     state_dict, _ = source.convert(state_dict)
     arch = source.settings(state_dict)["arch"]
-    expected = BACKBONES[weights.backbone]["arch"]
-    if arch != expected:
+    if arch != weights.arch:
         raise CheckpointError(
-            f"{str(path)!r} holds weights of the architecture {arch}, not of {expected!r}"
+            f"{str(path)!r} holds weights of the architecture {arch}, not of {weights.arch!r}"
         )
     return state_dict
 

@@ -7,21 +7,17 @@ ask for the names while someone types.
 from .contents import BACKBONES, TASKS, Recipe, chosen, filters, recipes
 from .finding import ROOT, SHIPPED, config_path, configs_of
 from .nested import dicts_in
-from .weights import WEIGHTS, Weights, weights_for
 
 __all__ = [
     "BACKBONES",
     "ROOT",
     "SHIPPED",
     "TASKS",
-    "WEIGHTS",
     "Recipe",
-    "Weights",
     "chosen",
     "config_path",
     "configs_of",
     "dicts_in",
     "filters",
     "recipes",
-    "weights_for",
 ]

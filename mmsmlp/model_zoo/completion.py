@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Iterable
 
+from mmsmlp.weights import WEIGHTS
+
 from .contents import add_list_arguments, recipes
-from .weights import WEIGHTS
 
 
 def complete(tools: Iterable[str]) -> None:

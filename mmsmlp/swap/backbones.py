@@ -14,7 +14,8 @@ from mmengine.utils import to_2tuple
 from torch import nn
 
 from mmsmlp.errors import SwapError
-from mmsmlp.model_zoo import BACKBONES, WEIGHTS, weights_for
+from mmsmlp.model_zoo import BACKBONES
+from mmsmlp.weights import WEIGHTS, weights_for
 
 from .failures import missing_package, one_line
 from .levels import Levels

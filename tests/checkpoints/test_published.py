@@ -19,8 +19,9 @@ from mmsmlp.checkpoints import (
     named_weights,
     read_checkpoint,
 )
-from mmsmlp.model_zoo import BACKBONES, WEIGHTS, weights_for
+from mmsmlp.model_zoo import BACKBONES
 from mmsmlp.models.backbones import CycleMLP
+from mmsmlp.weights import WEIGHTS, weights_for
 
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 2, 1, 1), mlp_ratios=(4, 4, 4, 4))
 NAME = "cyclemlp_b2_in1k"
@@ -62,8 +63,7 @@ def server(
     with Server(("127.0.0.1", 0), Handler) as server:
         server.body = (tmp_path / "theirs.pth").read_bytes()
         url = f"http://127.0.0.1:{server.server_port}/v0.1/CycleMLP_B2.pth"
-        monkeypatch.setitem(WEIGHTS, NAME, replace(WEIGHTS[NAME], url=url))
-        monkeypatch.setitem(BACKBONES, "cyclemlp_b2", dict(type="mmsmlp.CycleMLP", arch=ARCH))
+        monkeypatch.setitem(WEIGHTS, NAME, replace(WEIGHTS[NAME], url=url, arch=ARCH))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -266,6 +266,7 @@ def test_every_entry_names_a_backbone_and_a_file_of_its_authors() -> None:
     assert len({weights.file for weights in WEIGHTS.values()}) == len(WEIGHTS) == 7
     for name, weights in WEIGHTS.items():
         assert weights.name == name and weights_for(weights.backbone) is weights
+        assert BACKBONES[weights.backbone]["arch"] == weights.arch
         assert weights.url.startswith(f"https://github.com/{weights.source}/releases/download/")
         assert weights.file.endswith(".pth")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.model_zoo import BACKBONES, ROOT, WEIGHTS, Recipe, chosen, config_path, filters, recipes
+from mmsmlp.model_zoo import BACKBONES, ROOT, Recipe, chosen, config_path, filters, recipes
 from mmsmlp.models.backbones import S2MLP, CycleMLP, S2MLPv2, SMLPNet
+from mmsmlp.weights import WEIGHTS
 
 SCOPES = dict(mmdet="detection", mmseg="segmentation", mmpretrain="classification")
 

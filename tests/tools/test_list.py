@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from mmsmlp.errors import UsageError
-from mmsmlp.model_zoo import WEIGHTS
 from mmsmlp.model_zoo.cost import paper_cost
 from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.weights import WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 

@@ -102,6 +102,8 @@ class CycleMLP(PyramidBackbone):
         frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
             k the stem and the first k stages.
         with_cp: Whether blocks recompute their activations in the backward pass.
+        training_padding: What happens to padding in training, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation, as mmengine has it; if not given, truncated normals of 0.02 in
             linear layers, as the authors have it.
 
@@ -130,6 +132,7 @@ class CycleMLP(PyramidBackbone):
         drop_path_rate: float = 0.1,
         frozen_stages: int = -1,
         with_cp: bool = False,
+        training_padding: str = "include",
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratios"})
@@ -150,6 +153,7 @@ class CycleMLP(PyramidBackbone):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             with_cp=with_cp,
+            training_padding=training_padding,
             init_cfg=dict(type="TruncNormal", layer="Linear", std=0.02)
             if init_cfg is None
             else init_cfg,

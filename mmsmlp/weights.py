@@ -15,7 +15,8 @@ class Weights:
 
     Args:
         name: Of the weights, such as ``'cyclemlp_b2_in1k'``.
-        backbone: A key of ``BACKBONES``.
+        backbone: Its name in the model zoo.
+        arch: Its architecture.
         top1: Accuracy on ImageNet-1K in percent, as the authors print it.
         source: Repository of the authors, whose names :mod:`mmsmlp.checkpoints.sources` converts.
         url: Address of the file.
@@ -25,6 +26,7 @@ class Weights:
 
     name: str
     backbone: str
+    arch: str
     top1: str
     source: str
     url: str
@@ -45,21 +47,21 @@ class Weights:
 def _cyclemlp(arch: str, top1: str) -> Weights:
     source = "ShoufaChen/CycleMLP"
     url = f"https://github.com/{source}/releases/download/v0.1/CycleMLP_{arch.upper()}.pth"
-    return Weights(f"cyclemlp_{arch}_in1k", f"cyclemlp_{arch}", top1, source, url)
+    return Weights(f"cyclemlp_{arch}_in1k", f"cyclemlp_{arch}", arch, top1, source, url)
 
 
 def _smlpnet(arch: str, top1: str) -> Weights:
-    source = "microsoft/SPACH"
-    url = f"https://github.com/{source}/releases/download/v1.0/smlp_{arch}.pth"
-    return Weights(f"smlpnet_{arch}_in1k", f"smlpnet_{arch}", top1, source, url)
+    source, letter = "microsoft/SPACH", arch[0]
+    url = f"https://github.com/{source}/releases/download/v1.0/smlp_{letter}.pth"
+    return Weights(f"smlpnet_{letter}_in1k", f"smlpnet_{letter}", arch, top1, source, url)
 
 
 # Nobody has published any of this package's own.
 WEIGHTS = {
     weights.name: weights
     for weights in [
-        _smlpnet("s", "83.1"),
-        _smlpnet("b", "83.4"),
+        _smlpnet("small", "83.1"),
+        _smlpnet("base", "83.4"),
         _cyclemlp("b1", "78.9"),
         _cyclemlp("b2", "81.6"),
         _cyclemlp("b3", "82.4"),
@@ -70,5 +72,5 @@ WEIGHTS = {
 
 
 def weights_for(backbone: str) -> Weights | None:
-    """The weights of a backbone, by a key of ``BACKBONES``; None if nobody has published any."""
+    """The weights of a backbone, by its name in the model zoo; None if nobody has published any."""
     return next((weights for weights in WEIGHTS.values() if weights.backbone == backbone), None)
