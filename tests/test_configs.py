@@ -121,15 +121,11 @@ def test_every_backbone_has_every_full_recipe() -> None:
     assert names <= {path.stem for path in CONFIGS}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["cascade_mask_rcnn_s2mlpv2_s4_3x", "retinanet_smlpnet_t", "semantic_fpn_s2mlpv2_s4"]
 )
-def test_full_recipes_learn_on_the_mini_data(
-    name: str, tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
+def test_full_recipes_learn_on_the_mini_data(name: str, in_tiny_mini: Path, tmp_path: Path) -> None:
     cfg = Config.fromfile(FOLDER / f"{name}.py")
     pytest.importorskip(cfg.default_scope)
     mmsmlp.datasets.mini.swap.use_mini(cfg)

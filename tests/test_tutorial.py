@@ -21,7 +21,7 @@ def test_it_is_kept_without_outputs() -> None:
         assert not cell.get("outputs") and cell.get("execution_count") is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_it_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in ("mmdet", "onnxscript", "onnxruntime"):

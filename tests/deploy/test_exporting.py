@@ -51,7 +51,7 @@ def loaded(network: nn.Module) -> Loaded:
     return Loaded(network, dict(classes=("a", "b"), palette=[(1, 2, 3), (4, 5, 6)]), "all of it")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_file_is_the_network_at_every_size(tmp_path: Path, name: str, suffix: str) -> None:

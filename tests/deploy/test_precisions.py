@@ -14,7 +14,7 @@ from mmsmlp.deploy.checking import TOLERANCES
 pytest.importorskip("torch", minversion="2.6", reason="torch cannot export open sizes")
 pytest.importorskip("nncf", reason="the extra `deploy` is not installed")
 
-from tests.export.test_exporting import loaded, random_network
+from tests.deploy.test_exporting import loaded, random_network
 
 # To trace a network takes a while, to calibrate it another.
 pytestmark = pytest.mark.slow

@@ -35,11 +35,9 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def small_detector(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def small_detector(in_tiny_mini: Path, tmp_path: Path) -> Path:
     """The recipe of Mask R-CNN with a small network on the tiny mini data set."""
     pytest.importorskip("mmdet")
-    monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     cfg = Config.fromfile(ROOT / "configs" / "mask_rcnn_smlpnet_t.py")
     mmsmlp.datasets.mini.swap.use_mini(cfg)
     roi_head = dict(
@@ -89,7 +87,7 @@ def table(output: str) -> list[str]:
     return re.findall(r"^│ (coco/\S+ +│ \S+)", output, re.M)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_detector_trains_and_is_tested_in_two_processes(
     small_detector: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -152,7 +150,7 @@ log_processor = dict(by_epoch=False)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_when_a_machine_is_lost_the_other_ends_and_both_resume(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -20,8 +20,7 @@ import mmsmlp.datasets.mini.swap
 from mmsmlp.deploy import ExportError
 from mmsmlp.engine.runner import UsageError
 from mmsmlp.model_zoo.whole_models import build
-
-from tests.tools.test_train import METRIC, ROOT, tool, write_config  # isort: skip
+from tests.helpers import METRIC, ROOT, tool, write_config
 
 pytest.importorskip("torch", minversion="2.6", reason="torch cannot export open sizes")
 pytest.importorskip("onnxscript", reason="the extra `deploy` is not installed")

@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 
 from mmsmlp.checkpoints import read_checkpoint
-
-from tests.conftest import TINY_MINI  # isort: skip
-from tests.tools.test_train import ROOT, write_config  # isort: skip
+from tests.helpers import ROOT, TINY_MINI, write_config
 
 pytest.importorskip("mmseg")
 
@@ -89,7 +87,7 @@ def outcome(folder: Path) -> tuple[dict, list[str], float]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_is_killed_ends_as_one_that_is_not(
     server: subprocess.Popen, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from mmsmlp.apis.inference import FilePredictor, ModelPredictor
 
-from tests.inference.conftest import MEAN, STD, InTorch  # isort: skip
+from tests.apis.inference.conftest import MEAN, STD, InTorch  # isort: skip
 
 SIZES = [(70, 90), (90, 70), (90, 70), (64, 200)]
 

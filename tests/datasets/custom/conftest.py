@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from mmsmlp.datasets.custom import Images
-
-from tests.conftest import OWN_DATA, OWN_NAMES, OWN_SIZE  # isort: skip
+from tests.helpers import OWN_DATA, OWN_NAMES, OWN_SIZE
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ SMALL = {
 SIZES = [(256, 320), (352, 288), (320, 480), (480, 320), (288, 448), (512, 512), (416, 256)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("with_cp", [False, True])
 @pytest.mark.parametrize("name", SMALL)

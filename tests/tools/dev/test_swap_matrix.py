@@ -21,7 +21,7 @@ def documented() -> dict[tuple[str, str], str]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_model_trains_and_predicts_as_the_docs_say(name: str, backbone: str) -> None:
