@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import torch
 from hypothesis import settings
 from mmengine.logging import MMLogger
+from mmengine.runner import runner
 from mmengine.utils import ManagerMixin
 from PIL import Image
 from torch import distributed, multiprocessing
+from yapf.yapflib import yapf_api
 
 import mmsmlp.datasets.mini.swap
 from mmsmlp.datasets.mini import ensure_mini
@@ -34,6 +37,15 @@ def global_instances(manager: type = ManagerMixin) -> Iterator[dict]:
     for child in manager.__subclasses__():
         yield child._instance_dict
         yield from global_instances(child)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_runners() -> Iterator[None]:
+    """A Runner lays out its config again and again, and asks for compilers: half of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, "FormatCode", lambda text, **_: (text, True))
+        patch.setattr(runner, "collect_env", cache(runner.collect_env))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,12 +3,13 @@
 import importlib.util
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 ROOT = Path(__file__).parents[1]
 # The reference that the authors' implementation of sMLPNet gave, and the network it is of.
@@ -106,6 +107,12 @@ visualizer = dict(type="UniversalVisualizer", vis_backends=[dict(type="LocalVisB
 """,
 }
 LIBRARY = {"detection": "mmdet", "segmentation": "mmseg", "classification": "mmpretrain"}
+# Without processes that load: a fork for each takes seconds to start and to end.
+IN_PROCESS = [
+    f"{split}_dataloader.{option}"
+    for split in ("train", "val", "test")
+    for option in ("num_workers=0", "persistent_workers=False")
+]
 METRIC = {
     "detection": "coco/segm_mAP",
     "segmentation": "mIoU",
@@ -119,6 +126,16 @@ def write_config(folder: Path, task: str) -> Path:
     path = folder / f"small_{task}.py"
     path.write_text(CONFIGS[task].format(backbone=BACKBONE.format(options=options)))
     return path
+
+
+def sampled(values: Iterable, step: int) -> list[ParameterSet]:
+    """Parameters of a test: `make test` runs one of every ``step``, `make test-all` the others."""
+    return [
+        pytest.param(*value, marks=[pytest.mark.long] * bool(i % step))
+        if isinstance(value, tuple)
+        else pytest.param(value, marks=[pytest.mark.long] * bool(i % step))
+        for i, value in enumerate(values)
+    ]
 
 
 def load_tool(name: str) -> ModuleType:

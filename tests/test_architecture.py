@@ -19,30 +19,31 @@ IMPORTS = {
     "registry": [],
     "datasets.transforms": [],
     "models.necks": ["models.layers", "registry"],
-    "checkpoints": ["models.layers", "registry"],
+    "checkpoints": ["errors", "models.layers", "registry"],
     "models.backbones": ["models.layers", "registry", "checkpoints"],
-    "datasets.custom": ["checkpoints"],
-    "visualization": ["models.layers", "checkpoints"],
+    "datasets.custom": ["errors", "checkpoints"],
+    "visualization": ["errors", "models.layers", "checkpoints"],
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
     "model_zoo": ["registry"],
     "datasets.mini": ["model_zoo"],
-    "swap": ["engine.optim", "model_zoo"],
+    "swap": ["errors", "engine.optim", "model_zoo"],
     "engine.runner": ["errors", "checkpoints", "model_zoo", "datasets.mini"],
     "deploy": [
-        *["models.layers", "models.backbones", "checkpoints", "model_zoo", "engine.runner"],
+        *["errors", "models.layers", "models.backbones", "checkpoints"],
+        *["model_zoo", "engine.runner"],
     ],
-    "apis.inference": ["checkpoints", "deploy", "engine.runner"],
-    "demo": [
-        *["models.layers", "checkpoints", "visualization", "datasets.custom"],
+    "apis.inference": ["errors", "checkpoints", "deploy"],
+    "apis.demo": [
+        *["errors", "models.layers", "visualization", "datasets.custom"],
         *["datasets.mini", "engine.runner", "deploy"],
     ],
     "__main__": ["model_zoo"],
 }
-# Of everything: what a config in pure Python, or mmengine, imports first.
-IMPORT_NOTHING = {"__init__", "configs"}
+# mmengine imports it first.
+IMPORT_NOTHING = {"__init__"}
 # Former places of sub-packages.
-MOVED = {"layers", "backbones", "augments"}
+MOVED = {"layers", "backbones", "augments", "catalogue"}
 FILES = [path for folder in ("mmsmlp", "tools") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

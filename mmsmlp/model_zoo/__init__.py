@@ -5,7 +5,7 @@ ask for the names while someone types.
 """
 
 from .contents import BACKBONES, TASKS, WEIGHTS, Recipe, chosen, filters, recipes
-from .finding import ROOT, SHIPPED, base_settings, config_path, configs_of
+from .finding import ROOT, SHIPPED, config_path, configs_of
 from .nested import dicts_in
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "TASKS",
     "WEIGHTS",
     "Recipe",
-    "base_settings",
     "chosen",
     "config_path",
     "configs_of",

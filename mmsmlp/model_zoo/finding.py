@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
@@ -48,15 +47,6 @@ def configs_of(package: str) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0]) / SHIPPED
-
-
-def base_settings(name: str) -> dict[str, Any]:
-    """All settings of a config in ``configs/_base_``, for configs in pure Python.
-
-    Args:
-        name: The file, e.g. ``'upernet.py'``; of a path, its last part.
-    """
-    return Config.fromfile(ROOT / "configs" / "_base_" / Path(name).name).to_dict()
 
 
 _get_cfg_path = Config._get_cfg_path

@@ -1,6 +1,7 @@
 """Exported files against the networks that they are of, in the runtimes."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -8,52 +9,24 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmsmlp.deploy import Exported, ExportError, export
+from mmsmlp.deploy import Exported, export
 from mmsmlp.deploy.checking import Difference, largest_difference
-from mmsmlp.deploy.exporting import Loaded
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.errors import ExportError
+from tests.deploy.networks import NETWORKS, loaded, random_network
+from tests.helpers import sampled
 
 pytest.importorskip("onnxscript", reason="the extra `deploy` is not installed")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
 
-NETWORKS = {
-    "smlpnet": lambda: SMLPNet(
-        dict(embed_dims=(8, 16, 24), depths=(1, 1, 1), mlp_ratio=3),
-        img_size=96,
-        out_indices=(0, 1, 2),
-    ),
-    "s2mlpv2": lambda: S2MLPv2(
-        dict(embed_dims=(8, 16), depths=(2, 1), patch_sizes=(4, 2), mlp_ratio=3),
-        img_size=96,
-        out_indices=(0, 1),
-    ),
-    "s2mlp": lambda: S2MLP(
-        dict(embed_dims=12, depth=2, patch_size=16, mlp_ratio=4), out_indices=(1,)
-    ),
-}
 # Below the native size, odd, at it, above on one axis or both; batch.
 SIZES = [(32, 32, 1), (97, 61, 1), (96, 96, 2), (160, 213, 1), (64, 224, 3)]
 
 
-def random_network(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    network = NETWORKS[name]().eval()
-    for key, value in network.state_dict().items():
-        if key.endswith("running_var"):
-            value.uniform_(0.5, 2)
-        elif value.is_floating_point():
-            value.add_(torch.randn_like(value), alpha=0.1)
-    return network
-
-
-def loaded(network: nn.Module) -> Loaded:
-    return Loaded(network, dict(classes=("a", "b"), palette=[(1, 2, 3), (4, 5, 6)]), "all of it")
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
-@pytest.mark.parametrize("name", NETWORKS)
+# Each network and each format, and the other pairs in the long tests.
+@pytest.mark.parametrize(
+    ("name", "suffix"), sampled(product(NETWORKS, (".onnx", ".xml", ".pt2")), 4)
+)
 def test_one_file_is_the_network_at_every_size(tmp_path: Path, name: str, suffix: str) -> None:
     network = random_network(name)
     path = tmp_path / f"model{suffix}"

@@ -14,10 +14,8 @@ from mmsmlp.deploy.checking import TOLERANCES
 pytest.importorskip("torch", minversion="2.6", reason="torch cannot export open sizes")
 pytest.importorskip("nncf", reason="the extra `deploy` is not installed")
 
-from tests.deploy.test_exporting import loaded, random_network
-
-# To trace a network takes a while, to calibrate it another.
-pytestmark = pytest.mark.slow
+from tests.deploy.networks import loaded, random_network
+from tests.helpers import sampled
 
 
 class Export(NamedTuple):
@@ -49,7 +47,7 @@ def likeness(made: Export) -> list[float]:
 
 @pytest.mark.parametrize(
     ("suffix", "precision"),
-    [(".onnx", "fp16"), (".xml", "fp16"), (".xml", "bf16"), (".pt2", "bf16")],
+    sampled([(".onnx", "fp16"), (".xml", "fp16"), (".xml", "bf16"), (".pt2", "bf16")], 4),
 )
 def test_halves_are_near(tmp_path: Path, suffix: str, precision: str) -> None:
     made = exported(tmp_path, suffix, precision)
@@ -70,6 +68,7 @@ def test_int8_onnx(tmp_path: Path) -> None:
     assert max(len(weight.dims) for weight in weights) == 4
 
 
+@pytest.mark.long
 def test_int8_openvino(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     made = exported(tmp_path, ".xml", "int8")

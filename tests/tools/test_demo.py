@@ -9,8 +9,8 @@ import pytest
 from mmengine.config import Config
 
 import demo
-from mmsmlp.demo import Choice
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.apis.demo import Choice
+from mmsmlp.errors import UsageError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from tests.helpers import ROOT, tool
 
 

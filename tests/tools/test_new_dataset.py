@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from tests.helpers import OWN_DATA, tool
 
 pytest.importorskip("mmdet")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from tests.helpers import ROOT, tool
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import mmsmlp.datasets.mini.swap
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from tests.helpers import CONFIGS, LIBRARY, METRIC, ROOT, losses, tool, write_config
 
 SHORT = {

@@ -10,7 +10,8 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
-from mmsmlp.checkpoints import CheckpointError, guard_loading
+from mmsmlp.checkpoints import guard_loading
+from mmsmlp.errors import CheckpointError
 from tests.helpers import tool, write_config
 
 pytest.importorskip("mmseg")

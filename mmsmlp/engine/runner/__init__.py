@@ -1,9 +1,11 @@
 """What the tools have in common: arguments, configs, checks, and the run itself."""
 
+from mmsmlp.errors import UsageError
+
 from .arguments import add_trust_argument, base_parser
 from .checking import check_checkpoint, check_data, check_folder, check_new_config
 from .configs import load_config, read_config
-from .errors import UsageError
+from .datasets import find_dataset_meta, find_test_pipeline, inner_datasets
 from .extras import library
 from .markdown import markdown_row, markdown_table
 from .precision import fit_precision
@@ -19,7 +21,10 @@ __all__ = [
     "check_data",
     "check_folder",
     "check_new_config",
+    "find_dataset_meta",
+    "find_test_pipeline",
     "fit_precision",
+    "inner_datasets",
     "library",
     "load_config",
     "markdown_row",

@@ -16,11 +16,9 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.errors import RunError
+from mmsmlp.errors import CheckpointError, RunError, UsageError
 
 from .checking import check_folder, empty_data_set
-from .errors import UsageError
 from .processes import is_lost_process, join_without_gpu
 
 # A full disk, a quota, a limit, or a disk that became read-only.

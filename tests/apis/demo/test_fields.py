@@ -6,7 +6,7 @@ import re
 import cv2
 import numpy as np
 
-from mmsmlp.demo.fields import as_html, overlay
+from mmsmlp.apis.demo.fields import as_html, overlay
 
 
 def test_an_overlay_is_bright_where_the_field_is_and_has_a_cross_at_the_point() -> None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mmsmlp.demo import Choice, find_choices
+from mmsmlp.apis.demo import Choice, find_choices
 
 
 def test_checkpoints_come_newest_first_with_the_config_written_last(tmp_path: Path) -> None:

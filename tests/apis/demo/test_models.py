@@ -8,9 +8,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmsmlp.demo.images import read_image
-from mmsmlp.demo.models import MAX_INPUT, Model
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.apis.demo.images import read_image
+from mmsmlp.apis.demo.models import MAX_INPUT, Model
+from mmsmlp.errors import UsageError
 
 
 def paths(work_dirs: Path, kind: str) -> tuple[str, str]:
@@ -83,7 +83,7 @@ def test_a_small_image_is_drawn_larger_and_found_in_its_own_pixels(
 def test_an_input_is_bounded(work_dirs: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = model_of(work_dirs, "segmentor")
     pixels = read_image(str(image))
-    monkeypatch.setattr("mmsmlp.demo.models.MAX_INPUT", 48 * 64)
+    monkeypatch.setattr("mmsmlp.apis.demo.models.MAX_INPUT", 48 * 64)
     for resolution in (None, 96):
         prediction = model.predict(pixels, resolution)
         assert prediction.input_size == (48, 64) and prediction.reduced

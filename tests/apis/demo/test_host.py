@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.demo import Answer, Choice, Host, Wish, find_choices
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.apis.demo import Answer, Choice, Host, Wish, find_choices
+from mmsmlp.errors import CheckpointError, UsageError
 
 
 @pytest.fixture

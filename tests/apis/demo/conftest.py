@@ -56,7 +56,7 @@ def classifier() -> dict:
 
 
 def detector() -> dict:
-    cfg = Config.fromfile(Path(__file__).parents[2] / "configs" / "mask_rcnn_smlpnet_t.py")
+    cfg = Config.fromfile(Path(__file__).parents[3] / "configs" / "mask_rcnn_smlpnet_t.py")
     model = cfg.model
     model.backbone.update(arch=ARCH, img_size=64)
     model.neck.update(in_channels=[8, 8, 16, 16], out_channels=16)

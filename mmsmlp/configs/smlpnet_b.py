@@ -1,3 +1,0 @@
-"""`configs/_base_/smlpnet_b.py`, for configs in pure Python."""
-
-globals().update(__import__("mmsmlp.model_zoo").catalogue.base_settings(__file__))
