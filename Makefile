@@ -41,7 +41,7 @@ test-all: env ## Run the long tests, which `make test` leaves out
 	$(VENV_PYTHON) $(PYTEST) -m long --timeout 1800
 
 test-kill: env ## Kill a training at 20 random moments, and compare it with an unbroken one
-	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py -m '' --timeout 3600
+	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py -m long --timeout 3600
 
 fuzz: env ## Try thousands of odd settings, images, checkpoints and configs; others each time
 	$(VENV_PYTHON) -m pytest tests/fuzz -m '' --hypothesis-profile fuzz --hypothesis-show-statistics \

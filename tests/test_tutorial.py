@@ -1,6 +1,9 @@
 """The notebook: kept without outputs, and run from top to bottom."""
 
+import ast
+import importlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +22,22 @@ def test_it_is_kept_without_outputs() -> None:
     nbformat.validate(notebook)
     for cell in notebook.cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+def test_every_cell_is_python_whose_imports_exist() -> None:
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    trees = [
+        ast.parse(re.sub(r"^[%!].*$", "pass", cell.source, flags=re.MULTILINE))
+        for cell in cells
+        if cell.cell_type == "code" and not cell.source.startswith("%%")
+    ]
+    found = 0
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("mmsmlp"):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
+            found += 1
+    assert found
 
 
 @pytest.mark.long

@@ -202,6 +202,30 @@ def test_when_a_machine_is_lost_the_other_ends_and_both_resume(
 
 
 @pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("dist_train.sh", "c.py 2 --amp", ["train.py", "c.py", "--amp"]),
+        ("dist_test.sh", "c.py x.pth 2 --out y", ["test.py", "c.py", "x.pth", "--out", "y"]),
+    ],
+)
+def test_torchrun_is_asked_for_a_process_per_gpu(
+    script: str, arguments: str, expected: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    environment |= {"PYTHON": str(python), "NNODES": "3", "NODE_RANK": "1", "MASTER_ADDR": "host"}
+    words = launch(script, *arguments.split(), environment=environment).splitlines()
+    port = environment["MASTER_PORT"]
+    assert words[:7] == [
+        *("-m", "torch.distributed.run", "--nnodes=3", "--node_rank=1", "--master_addr=host"),
+        *(f"--master_port={port}", "--nproc_per_node=2"),
+    ]
+    tool, *rest = expected
+    assert words[7:] == [str(ROOT / "tools" / tool), "--launcher", "pytorch", *rest]
+
+
+@pytest.mark.parametrize(
     ("gpus", "expected"),
     [
         ({"GPUS": "16", "GPUS_PER_NODE": "4"}, ("4", "16", "4")),
