@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -135,6 +136,15 @@ def sampled(values: Iterable, step: int) -> list[ParameterSet]:
         if isinstance(value, tuple)
         else pytest.param(value, marks=[pytest.mark.long] * bool(i % step))
         for i, value in enumerate(values)
+    ]
+
+
+def smallest(configs: Iterable[Path]) -> list[ParameterSet]:
+    """Configs as parameters: `make test` runs those with the smallest network of a family."""
+    larger = re.compile(r"smlpnet_[sb]|s2mlpv2_(m4|s7|m7)|s2mlp_deep")
+    return [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] * bool(larger.search(path.stem)))
+        for path in configs
     ]
 
 
