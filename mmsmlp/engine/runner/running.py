@@ -19,6 +19,7 @@ from rich.table import Table
 from mmsmlp.errors import CheckpointError, RunError, UsageError
 
 from .checking import check_folder, empty_data_set
+from .memory import keep_freed_memory
 from .processes import is_lost_process, join_without_gpu
 
 # A full disk, a quota, a limit, or a disk that became read-only.
@@ -37,6 +38,7 @@ def build_runner(cfg: Config) -> Runner:
     except ValueError as error:
         raise UsageError(f"--launcher: {error}") from error
     check_folder(cfg.work_dir, "the work directory", "--work-dir")
+    keep_freed_memory()
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 
