@@ -34,11 +34,13 @@ pretrain: env ## Pretrain sMLPNet-T on the mini data set, then train Mask R-CNN 
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 test test-all test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
 
-test: env ## Run the tests, in minutes
+test: env ## Run the tests, but for those that take long
 	$(VENV_PYTHON) $(PYTEST)
 
-test-all: env ## Run the long tests, which `make test` leaves out
+# With `make test`, which .ci/run calls first, this runs every test once.
+test-all: env ## Run the tests that `make test` leaves out, and fuzz at length
 	$(VENV_PYTHON) $(PYTEST) -m long --timeout 1800
+	$(VENV_PYTHON) $(PYTEST) tests/fuzz -m '' --hypothesis-profile fuzz --timeout 3600
 
 test-kill: env ## Kill a training at 20 random moments, and compare it with an unbroken one
 	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py -m long --timeout 3600
