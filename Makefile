@@ -31,7 +31,7 @@ pretrain: env ## Pretrain sMLPNet-T on the mini data set, then train Mask R-CNN 
 		--work-dir work_dirs/upernet_smlpnet_t_mini_pretrained --cfg-options $(PRETRAINED)
 
 # Side by side with a thread each; a file stays together, for its fixtures are made once.
-PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+PYTEST := -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 test test-all test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
 
 test: env ## Run the tests, but for those that take long
