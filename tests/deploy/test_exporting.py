@@ -1,8 +1,11 @@
 """Exported files against the networks that they are of, in the runtimes."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -23,33 +26,51 @@ pytest.importorskip("openvino")
 SIZES = [(32, 32, 1), (97, 61, 1), (96, 96, 2), (160, 213, 1), (64, 224, 3)]
 
 
+class Export(NamedTuple):
+    """A network, a file of it and how much they differ."""
+
+    network: nn.Module
+    file: Path
+    largest: float
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Export]:
+    """Exports a network to a format, once for all tests."""
+
+    @cache
+    def exported(name: str, suffix: str) -> Export:
+        network, path = random_network(name), tmp_path_factory.mktemp(name) / f"model{suffix}"
+        return Export(network, path, export(loaded(network), Config(dict(a=1)), path).largest)
+
+    return exported
+
+
 # Each network and each format, and the other pairs in the long tests.
 @pytest.mark.parametrize(
     ("name", "suffix"), sampled(product(NETWORKS, (".onnx", ".xml", ".pt2")), 4)
 )
-def test_one_file_is_the_network_at_every_size(tmp_path: Path, name: str, suffix: str) -> None:
-    network = random_network(name)
-    path = tmp_path / f"model{suffix}"
-    assert export(loaded(network), Config(dict(a=1)), path).largest < 1e-4
-    exported = Exported(path)
+def test_one_file_is_the_network_at_every_size(exported: Callable, name: str, suffix: str) -> None:
+    network, path, largest = exported(name, suffix)
+    assert largest < 1e-4
+    file = Exported(path)
     for height, width, batch in SIZES:
         image = torch.randn(batch, 3, height, width)
         with torch.no_grad():
             expected = network(image)
-        found = exported(image)["features"]
+        found = file(image)["features"]
         assert [y.shape for y in found] == [y.shape for y in expected]
         for ours, theirs in zip(found, expected, strict=True):
             assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
-    assert exported.metadata["classes"] == ["a", "b"]
-    assert exported.metadata["palette"] == [[1, 2, 3], [4, 5, 6]]
-    assert exported.metadata["kind"] == "backbone"
+    assert file.metadata["classes"] == ["a", "b"]
+    assert file.metadata["palette"] == [[1, 2, 3], [4, 5, 6]]
+    assert file.metadata["kind"] == "backbone"
 
 
-def test_onnx_has_norms_and_activations_as_operators(tmp_path: Path) -> None:
+def test_onnx_has_norms_and_activations_as_operators(exported: Callable) -> None:
     onnx = pytest.importorskip("onnx")
-    path = tmp_path / "model.onnx"
-    export(loaded(random_network("smlpnet")), Config(dict()), path)
-    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    file = exported("smlpnet", ".onnx").file
+    kinds = [node.op_type for node in onnx.load(file).graph.node]
     blocks = 1 + 1 + 1
     assert kinds.count("LayerNormalization") == blocks
     assert kinds.count("Gelu") == 3 * blocks
