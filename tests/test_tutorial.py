@@ -61,9 +61,9 @@ def test_it_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ]
     pictures = [output for cell in cells for output in cell.outputs if "data" in output]
     assert [set(picture.data) for picture in pictures] == [{"image/png", "text/plain"}] * 3
-    text = next(text for text in printed if "resample" in text)
+    text = next(text for text in printed if "(128" in text)
     resolutions = [line for line in text.splitlines() if line.startswith("(")]
-    assert [line.partition(",")[0] for line in resolutions] == ["(128"] * 3 + ["(256"] * 3
+    assert [line.partition(",")[0] for line in resolutions] == ["(128", "(256"]
     assert "(1, 640, 7, 7)" in printed[-1] and "(1, 640, 4, 5)" in printed[-1]
     for name in ("mine.py", "field.png", "backbone.onnx"):
         assert (tmp_path / name).is_file()

@@ -139,8 +139,7 @@ def test_channels_last_goes_for_image_and_weights() -> None:
 def test_every_network_gives_maps_and_peers_give_four(name: str) -> None:
     if "mmpretrain" in str(PEERS.get(name)):
         pytest.importorskip("mmpretrain")
-    with torch.device("meta"):
-        network = passes.build_network(Subject(name))
+    network = passes.build_network(Subject(name)).to("meta")
     network.eval()
     maps = network(torch.zeros(1, 3, 64, 96, device="meta"))
     assert all(y.ndim == 4 and y.shape[0] == 1 for y in maps)

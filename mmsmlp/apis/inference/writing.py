@@ -17,6 +17,8 @@ import numpy as np
 from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
 from mmsmlp.errors import UsageError
 
+from .sources import quiet
+
 
 class GrowingList:
     """A JSON file that ends in a list, and is valid whenever the process ends.
@@ -73,7 +75,8 @@ def write_picture(image: np.ndarray, path: Path) -> Path:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        is_done, data = cv2.imencode(path.suffix, image)
+        with quiet():
+            is_done, data = cv2.imencode(path.suffix, image)
     except cv2.error:  # such as colours in a PGM, or more pixels than a JPEG may have
         is_done = False
     if not is_done:

@@ -40,7 +40,7 @@ def note(event, args):
 
 sys.addaudithook(note)
 """
-DEFAULTS = ["as in the config", DETECTOR, "as trained", "nothing", "as trained"]
+DEFAULTS = ["as in the config", DETECTOR, "nothing"]
 
 
 class Server(NamedTuple):
@@ -116,9 +116,9 @@ def test_two_visitors_at_once_see_what_one_sees(
     server: Server, image: Path, tmp_path: Path, count: int
 ) -> None:
     settings = [
-        ("64", DETECTOR, "window"),
+        ("64", DETECTOR),
         ("96", CLASSIFIER),
-        ("as in the config", DETECTOR, "relative", OTHER),
+        ("as in the config", DETECTOR, OTHER),
     ]
     alone = [Visitor(server, tmp_path).predict(image, *given) for given in settings]
     assert alone[0] != alone[2]
@@ -153,7 +153,6 @@ def test_memory_does_not_grow(server: Server, image: Path, tmp_path: Path) -> No
     [
         (("7", DETECTOR), "resolution must be one of as in the config, 64, .*; got '7'"),
         (("64", "stranger"), "There is no model 'stranger'"),
-        (("64", DETECTOR, "sideways"), "axial_mode must be one of .*; got 'sideways'"),
     ],
 )
 def test_what_no_browser_sends_is_refused(
@@ -229,7 +228,6 @@ def test_a_visitor_compares_two_checkpoints_and_clicks_a_point(page: Any) -> Non
     page.locator(".image-frame img").first.wait_for()
     choose(page, "Resolution", "96")
     choose(page, "Compare with", OTHER)
-    choose(page, "axial_mode", "window", nth=1)
     predict(page)
     passes = page.get_by_text("s a pass, input 128x96 pixels")
     passes.nth(1).wait_for()
@@ -242,7 +240,7 @@ def test_a_visitor_compares_two_checkpoints_and_clicks_a_point(page: Any) -> Non
     figures.nth(7).wait_for()
     assert figures.count() == 8  # four stages, twice
     titles = page.locator(".fields").locator("xpath=preceding-sibling::h4").all_inner_texts()
-    assert set(titles) == {DETECTOR, f"{OTHER}, window"}
+    assert set(titles) == {DETECTOR, OTHER}
 
 
 def test_a_visitor_is_told_what_is_wrong(page: Any, tmp_path: Path) -> None:
