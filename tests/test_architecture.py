@@ -28,7 +28,7 @@ IMPORTS = {
     "model_zoo": ["registry"],
     "datasets.mini": ["model_zoo"],
     "swap": ["errors", "engine.optim", "model_zoo"],
-    "engine.runner": ["errors", "checkpoints", "model_zoo", "datasets.mini"],
+    "engine.runner": ["errors", "registry", "checkpoints", "model_zoo", "datasets.mini"],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],
         *["model_zoo", "engine.runner"],

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from mmsmlp import __version__
 from mmsmlp.checkpoints import (
-    few,
     publishable,
     read_checkpoint,
     serialise,
@@ -23,7 +22,7 @@ from mmsmlp.checkpoints import (
 )
 from mmsmlp.checkpoints.publishing import convert, name_of_run, verify
 from mmsmlp.engine.runner import run
-from mmsmlp.errors import CheckpointError, UsageError
+from mmsmlp.errors import CheckpointError, UsageError, shorten
 
 
 def parse_args() -> argparse.Namespace:
@@ -95,7 +94,7 @@ def main() -> None:
     for what, names in (("missing", conversion.missing), ("left over", conversion.left_over)):
         if names and not args.lenient:
             raise CheckpointError(
-                f"{args.source!r}: {len(names)} {what}: {few(names)}; --lenient goes on without"
+                f"{args.source!r}: {len(names)} {what}: {shorten(names)}; --lenient goes on without"
             )
     if args.verify:
         difference = verify(convert(weights, "", {}).weights, args.verify)

@@ -1,25 +1,36 @@
-"""Checkpoints: reading them safely, matching them to a network, writing them whole."""
+"""Checkpoints: reading them safely, matching them to a network, writing them as a whole."""
 
-from mmsmlp.errors import CheckpointError, TornCheckpointError
+from mmsmlp.errors import shorten as few
 
-from .matching import Match, few, match
-from .pretrained import Pretrained, matched_pretrained
-from .reading import guard_loading, read_checkpoint, weights_of
-from .resuming import newest_checkpoint
+from .io import (
+    guard_loading,
+    publishable,
+    read_checkpoint,
+    remove_partial,
+    serialise,
+    weights_of,
+    write_atomically,
+)
+from .load import (
+    Match,
+    Pretrained,
+    check_loading,
+    load_weights,
+    match,
+    matched_pretrained,
+    newest_checkpoint,
+)
 from .spach import from_spach, is_spach
-from .whole import check_weights
-from .writing import publishable, remove_partial, serialise, write_atomically
 
 __all__ = [
-    "CheckpointError",
     "Match",
     "Pretrained",
-    "TornCheckpointError",
-    "check_weights",
+    "check_loading",
     "few",
     "from_spach",
     "guard_loading",
     "is_spach",
+    "load_weights",
     "match",
     "matched_pretrained",
     "newest_checkpoint",

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmsmlp.errors import CheckpointError
+from mmsmlp.errors import CheckpointError, shorten
 from mmsmlp.registry import MODELS
 
-from .matching import few, match
+from .load import match
 from .spach import from_spach, is_spach
 
 # By name, for backbones load their weights with what is in this package.
@@ -82,7 +82,7 @@ def convert(
     else:
         raise CheckpointError(
             "it is neither of microsoft/SPACH's sMLPNet nor of a model with a backbone of ours; it "
-            f"has {few(weights)}"
+            f"has {shorten(weights)}"
         )
     if backbone_only:
         conversion.name += "_headless"
@@ -107,7 +107,7 @@ def _convert_spach(weights: Mapping[str, Tensor]) -> Conversion:
 
     if wrong := {**matched.mismatched, **matched.resized}:
         shapes = [f"{theirs(name)} is {is_}, not {must}" for name, (is_, must) in wrong.items()]
-        raise CheckpointError(f"{len(wrong)} of a wrong shape: {few(shapes)}")
+        raise CheckpointError(f"{len(wrong)} of a wrong shape: {shorten(shapes)}")
     variant = settings["arch"] if isinstance(settings["arch"], str) else "custom"
     return Conversion(
         f"smlpnet-{variant}_3rdparty" + ("_in1k" if num_classes == 1000 else ""),
@@ -215,7 +215,9 @@ def verify(weights: Mapping[str, Tensor], reference: str) -> float:
     network = Classifier(smlpnet_settings(weights), _num_classes(weights) or logits.shape[1])
     matched = match(network, weights)
     if lacking := [*matched.missing, *matched.mismatched]:
-        raise CheckpointError(f"comparing logits takes a whole classifier; it lacks {few(lacking)}")
+        raise CheckpointError(
+            f"comparing logits takes a whole classifier; it lacks {shorten(lacking)}"
+        )
     network.load_state_dict(matched.tensors, strict=False)
     with torch.inference_mode():
         given = network.eval()(x)

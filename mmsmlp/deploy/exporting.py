@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
-from mmengine.runner import CheckpointLoader, load_state_dict
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import check_weights
-from mmsmlp.errors import CheckpointError, ExportError
+from mmsmlp.checkpoints import load_weights
+from mmsmlp.errors import ExportError
 from mmsmlp.model_zoo.whole_models import build
 
 from .checking import SIZES, TOLERANCES, Difference, largest_difference
@@ -53,11 +53,7 @@ def load_model(cfg: Config, checkpoint: str) -> Loaded:
         cfg.model.setdefault("data_preprocessor", preprocessor)
     model = build(cfg)
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
-    try:
-        summary, _ = check_weights(model, content)
-    except CheckpointError as error:
-        raise CheckpointError(f"cannot load {checkpoint!r}: {error}") from error
-    load_state_dict(model, content.get("state_dict", content), logger="silent")
+    summary, _ = load_weights(model, content, checkpoint)
     meta = (content.get("meta") or {}).get("dataset_meta") or _meta_of_test_set(cfg)
     return Loaded(model, dict(meta), summary)
 

@@ -7,22 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook
 
 from mmsmlp.checkpoints import guard_loading
 from mmsmlp.datasets.mini.swap import use_mini
 from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo import config_path
-
-RUN_HOOKS = (
-    "mmsmlp.LossCurveHook",
-    "mmsmlp.PredictionSheetHook",
-    "mmsmlp.StopOnSignalHook",
-    "mmsmlp.DataErrorHook",
-    "mmsmlp.ExactResumeHook",
-    "mmsmlp.FiniteLossHook",
-    "mmsmlp.LeftOutHook",
-)
 
 
 def read_config(name: str) -> Config:
@@ -69,19 +58,6 @@ def load_config(args: argparse.Namespace) -> Config:
         name += "_mini"
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
     cfg.launcher = args.launcher
-    _add_hooks(cfg, args.needs)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     return cfg
-
-
-def _add_hooks(cfg: Config, needs: str) -> None:
-    """Give a run what every run has, unless the config has it already."""
-    hooks = cfg.get("custom_hooks") or []
-    known = {hook["type"] for hook in hooks}
-    ours = [dict(type=hook) for hook in RUN_HOOKS]
-    ours.append(dict(type="mmsmlp.MatchedWeightsHook", needs=needs))
-    cfg.custom_hooks = hooks + [hook for hook in ours if hook["type"] not in known]
-    saving = cfg.setdefault("default_hooks", {}).setdefault("checkpoint", {})
-    if saving is not None and saving.get("type") in (None, "CheckpointHook", CheckpointHook):
-        saving["type"] = "mmsmlp.AtomicCheckpointHook"

@@ -23,7 +23,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
 from mmsmlp.checkpoints import guard_loading
-from mmsmlp.engine.hooks.calibration import calibrate_norms
+from mmsmlp.engine.hooks import calibrate_norms
 from mmsmlp.models.layers import AXIAL_MODES
 
 NATIVE = (32, 32)
