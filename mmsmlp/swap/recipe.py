@@ -37,6 +37,8 @@ def adapt_optimizer(cfg: dict[str, Any]) -> None:
         wrapper["paramwise_cfg"] = dict(layer_decay_rate=rate)
     else:
         wrapper["paramwise_cfg"] = {**settings, **NO_DECAY}
+        if settings.get("custom_keys"):  # with mmengine's own, they bring decay back
+            wrapper.setdefault("constructor", "mmsmlp.ParamwiseOptimWrapperConstructor")
 
 
 def _schedulers(cfg: dict[str, Any]) -> list[dict[str, Any]]:

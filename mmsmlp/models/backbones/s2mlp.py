@@ -112,6 +112,7 @@ class S2MLP(PyramidBackbone):
             ``'left_out'``, with which this network reaches a higher AP (``docs/padding.md``), or
             ``'kept'`` if a direction is diagonal.
         init_cfg: Initialisation, as mmengine has it.
+        pretrained: Checkpoint, as mmseg's models name one; ``init_cfg`` does the same.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -138,6 +139,7 @@ class S2MLP(PyramidBackbone):
         with_cp: bool = False,
         training_padding: str | None = None,
         init_cfg: dict | list[dict] | None = None,
+        pretrained: str | None = None,
     ) -> None:
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
@@ -172,4 +174,5 @@ class S2MLP(PyramidBackbone):
             with_cp=with_cp,
             training_padding=training_padding,
             init_cfg=init_cfg,
+            pretrained=pretrained,
         )

@@ -167,6 +167,7 @@ class S2MLPv2(PyramidBackbone):
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation, as mmengine has it; if not given, normal, with the variance of
             what a layer is given kept, and blocks that begin as the identity.
+        pretrained: Checkpoint, as mmseg's models name one; ``init_cfg`` does the same.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -208,6 +209,7 @@ class S2MLPv2(PyramidBackbone):
         with_cp: bool = False,
         training_padding: str = "kept",
         init_cfg: dict | list[dict] | None = None,
+        pretrained: str | None = None,
     ) -> None:
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
@@ -249,6 +251,7 @@ class S2MLPv2(PyramidBackbone):
             with_cp=with_cp,
             training_padding=training_padding,
             init_cfg=list(INIT) if init_cfg is None else init_cfg,
+            pretrained=pretrained,
         )
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:

@@ -140,6 +140,7 @@ class SMLPNet(PyramidBackbone):
         training_padding: What padding is in training, see
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation, as mmengine has it.
+        pretrained: Checkpoint, as mmseg's models name one; ``init_cfg`` does the same.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -191,6 +192,7 @@ class SMLPNet(PyramidBackbone):
         axial_mode: str = "resample",
         training_padding: str = "kept",
         init_cfg: dict | list[dict] | None = None,
+        pretrained: str | None = None,
     ) -> None:
         arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
         patch_sizes = arch.get("patch_sizes", [4] + [2] * (len(arch["depths"]) - 1))
@@ -239,6 +241,7 @@ class SMLPNet(PyramidBackbone):
             with_cp=with_cp,
             training_padding=training_padding,
             init_cfg=init_cfg,
+            pretrained=pretrained,
         )
         self.axial_mode = axial_mode
 
