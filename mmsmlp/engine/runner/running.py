@@ -21,6 +21,7 @@ from mmsmlp.errors import CheckpointError, RunError, UsageError
 from mmsmlp.registry import HOOKS
 
 from .checking import check_folder, empty_data_set
+from .memory import keep_freed_memory
 from .processes import is_lost_process, join_without_gpu
 
 RUN_HOOKS = (
@@ -55,6 +56,7 @@ def build_runner(cfg: Config, needs: str = "whole") -> Runner:
     except ValueError as error:
         raise UsageError(f"--launcher: {error}") from error
     check_folder(cfg.work_dir, "the work directory", "--work-dir")
+    keep_freed_memory()
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     _attach_hooks(runner, needs)
     return runner
