@@ -14,6 +14,6 @@ model = dict(backbone=dict(_delete_=True, drop_path_rate=0.3))
 
 # mmengine's own constructor lets norms and biases decay where a custom key changes their rate.
 optim_wrapper = dict(
-    constructor="mmsmlp.ParamwiseOptimWrapperConstructor",
+    constructor="mmsmlp.DecayRulesOptimWrapperConstructor",
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
 )
