@@ -15,7 +15,7 @@ NO_DECAY = dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0)
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class DecayRulesOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """mmengine's constructor, but ``custom_keys`` multiply with the rules for norms, biases, …
+    """mmengine's constructor, but ``custom_keys`` multiply with rules for norms and biases.
 
     In mmengine, an entry of ``custom_keys`` replaces the rules for norms, biases and flat
     parameters, so that ``custom_keys={'backbone': dict(lr_mult=0.1)}`` brings weight decay back to
