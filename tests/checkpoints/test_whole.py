@@ -4,9 +4,10 @@ import logging
 
 import pytest
 import torch
+from mmengine.model import BaseTTAModel
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import load_weights
+from mmsmlp.checkpoints import check_loading, load_weights
 from mmsmlp.errors import CheckpointError
 
 SAYS = r"^cannot load 'a\.pth': "
@@ -109,3 +110,52 @@ def test_what_is_no_number_is_said(value: float, weights: dict) -> None:
     line, level = load(model(), weights)
     assert line.endswith("1 with NaN or infinity (head.bias)")
     assert level == logging.WARNING
+
+
+def test_weights_of_a_model_in_test_time_augmentation_are_those_of_the_model(
+    weights: dict,
+) -> None:
+    class Averaged(BaseTTAModel):
+        def __init__(self, module: nn.Module) -> None:
+            nn.Module.__init__(self)
+            self.module = module
+
+        def merge_preds(self, data_samples_list: list) -> list:
+            return [samples[0] for samples in data_samples_list]
+
+    averaged = Averaged(model())
+    line, level = load(averaged, weights)
+    assert line.startswith("11 tensors loaded") and level == logging.INFO
+    assert torch.equal(averaged.module["head"].weight, weights["head.weight"])
+    with pytest.raises(CheckpointError, match="of something else: 0 of the model's 10 tensors"):
+        load(averaged, {"other": torch.zeros(1)})
+
+
+class Pair(nn.Module):
+    """A teacher and a student, which load the weights of one model, as mmdet's do."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.teacher, self.student = model(classes), model(classes)
+
+    def _load_from_state_dict(self, state_dict: dict, *args: object) -> None:
+        for name in [name for name in state_dict if not name.startswith(("teacher", "student"))]:
+            value = state_dict.pop(name)
+            state_dict[f"teacher.{name}"] = state_dict[f"student.{name}"] = value
+        super()._load_from_state_dict(state_dict, *args)
+
+
+def test_a_model_that_renames_what_it_loads_is_judged_afterwards(weights: dict) -> None:
+    pair = Pair()
+    line, _ = load(pair, weights)
+    assert "0 missing, 0 unexpected" in line
+    for name, value in weights.items():
+        assert torch.equal(pair.teacher.state_dict()[name], value), name
+    with pytest.raises(CheckpointError, match="of something else: 0 of the model's 20 tensors"):
+        load(Pair(), {f"x.{name}": value for name, value in weights.items()})
+
+
+def test_a_check_that_was_removed_is_gone(weights: dict) -> None:
+    network = model()
+    check_loading(network, {}, "whole", "a.pth", lambda *line: None).remove()
+    network.load_state_dict(weights)

@@ -39,7 +39,11 @@ def calibratable_norms(network: nn.Module) -> dict[str, _BatchNorm]:
 
 
 @torch.no_grad()
-def calibrate_norms(network: nn.Module, batches: Iterable[Tensor]) -> list[str]:
+def calibrate_norms(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    norms: dict[str, _BatchNorm] | None = None,
+) -> list[str]:
     """Re-estimate the running statistics of a network's batch norms, in one pass over images.
 
     Each norm gets the mean and the variance of all that it is given, from the law of total
@@ -52,14 +56,15 @@ def calibrate_norms(network: nn.Module, batches: Iterable[Tensor]) -> list[str]:
     Args:
         network: Any network of one tensor, e.g. the backbone of a detector.
         batches: What to run it on, each ``(N, C, H, W)``, on the network's device.
+        norms: Which ones; by default those of :func:`calibratable_norms`.
 
     Returns:
-        Names of the norms, see :func:`calibratable_norms`.
+        Names of the norms.
 
     Raises:
         ValueError: If the network has no such norm, or there is no batch.
     """
-    norms = calibratable_norms(network)
+    norms = calibratable_norms(network) if norms is None else norms
     if not norms:
         raise ValueError("the network has no batch norm whose statistics may change")
     counts = dict.fromkeys(norms.values(), 0)
@@ -191,7 +196,10 @@ class PreciseBNHook(Hook):
     def _calibrate(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         averages = [hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook)]
-        for network in (model, *averages):
+        norms = calibratable_norms(model.backbone)
+        for network in (model.backbone, *(average.backbone for average in averages)):
+            # Of an average, no parameter is trained.
+            own = {name: network.get_submodule(name) for name in norms}
             batches = image_batches(model, runner.train_dataloader, self.num_images)
-            norms = calibrate_norms(network.backbone, batches)
+            calibrate_norms(network, batches, own)
         runner.logger.info(f"re-estimated the statistics of {len(norms)} batch norms")

@@ -118,6 +118,8 @@ class ExactResumeHook(Hook):
         size, where = place["batch_size"], f"pass {number + 1} over the training set"
         if not images:
             return number, 0, ""
+        if images >= place["num_images"] and not self._is_endless():  # an epoch before its end
+            return number, length * self.batch_size, ""
         if (place["num_images"], place["order"]) != (self._num_images(runner), self.order):
             return number, 0, f"the training set or its sampler was changed: {where} starts anew"
         if size == self.batch_size:
