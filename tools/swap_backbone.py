@@ -11,17 +11,16 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.engine.runner import check_checkpoint, check_new_config, run
+from mmsmlp.engine.runner import check_checkpoint, check_new_config, find_config, run
 from mmsmlp.errors import SwapError, UsageError
 from mmsmlp.swap import (
     BACKBONES,
     base_of,
     build_model,
     changed_settings,
-    find_config,
     named_backbone,
     overrides,
-    prove,
+    predict_noise,
     read_config,
     swap_backbone,
     written,
@@ -77,7 +76,7 @@ def main() -> None:
             model = build_model(cfg)
             _show(old, changes)
             if not args.no_forward:
-                prove(model, cfg.default_scope)
+                predict_noise(model, cfg)
     except SwapError as error:
         raise UsageError(f"{args.config} cannot take {args.backbone}: {error}") from error
     parameters = sum(p.numel() for p in model.parameters()) / 1e6

@@ -3,9 +3,8 @@
 from mmsmlp.errors import SwapError
 
 from .backbones import BACKBONES, named_backbone
-from .differences import changed_settings, overrides
-from .files import base_of, find_config, read_config, written
-from .proof import build_model, prove
+from .files import base_of, changed_settings, overrides, read_config, written
+from .smoke_test import build_model, predict_noise
 from .swapping import swap_backbone
 
 __all__ = [
@@ -14,10 +13,9 @@ __all__ = [
     "base_of",
     "build_model",
     "changed_settings",
-    "find_config",
     "named_backbone",
     "overrides",
-    "prove",
+    "predict_noise",
     "read_config",
     "swap_backbone",
     "written",

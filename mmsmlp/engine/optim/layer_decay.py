@@ -6,17 +6,15 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
-from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
 from mmsmlp.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-# Of norms, biases and whatever else has one dimension, such as weights of maps in a sum.
-NO_DECAY = dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0)
+from .decay_rules import NO_DECAY, DecayRulesOptimWrapperConstructor
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class LayerDecayOptimWrapperConstructor(DecayRulesOptimWrapperConstructor):
     """Lets the layers of a backbone learn the slower the earlier they are.
 
     A parameter of layer k of n learns at ``layer_decay_rate ** (n - 1 - k)`` times the learning

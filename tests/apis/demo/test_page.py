@@ -31,8 +31,8 @@ import os, sys
 def note(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
         address = args[0] if event == "socket.getaddrinfo" else args[1]
-        host = address[0] if isinstance(address, tuple) else address
-        if str(host) not in ("127.0.0.1", "localhost", "None"):
+        service = address[0] if isinstance(address, tuple) else address
+        if str(service) not in ("127.0.0.1", "localhost", "None"):
             with open(os.environ["NOTES"], "a") as file:
                 print(event, address, file=file)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -14,18 +15,44 @@ import torch
 from mmsmlp.engine.runner import check_checkpoint, read_config
 from mmsmlp.errors import UsageError
 
-from .choices import Choice
 from .fields import as_html
-from .findings import Findings, describe
-from .images import read_image
+from .images import check_image
 from .models import Model
+from .summary import Summary, describe
 
 T = TypeVar("T")
 # Two are compared with each other.
 MODELS = 2
 
 
-class Wish(NamedTuple):
+class Choice(NamedTuple):
+    """A config and a checkpoint of its model."""
+
+    config: str
+    checkpoint: str
+
+
+def find_choices(work_dirs: Path) -> dict[str, Choice]:
+    """The checkpoints of trainings, newest first, by work directory and name.
+
+    Args:
+        work_dirs: Folder of the work directories; it need not be there.
+    """
+    found = {}
+    for folder in sorted(path for path in work_dirs.glob("*") if path.is_dir()):
+        configs = _newest_first(folder.glob("*.py"))
+        for checkpoint in _newest_first(folder.glob("*.pth")):
+            if configs:  # as a training wrote it last
+                name = f"{folder.name} / {checkpoint.stem}"
+                found[name] = Choice(str(configs[0]), str(checkpoint))
+    return found
+
+
+def _newest_first(paths: Iterable[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, path.name))
+
+
+class Request(NamedTuple):
     """What a visitor has set for a pass; nothing of it is kept."""
 
     image: str | None
@@ -38,11 +65,11 @@ class Answer(NamedTuple):
     """A picture of what was found, and words about it."""
 
     picture: np.ndarray
-    findings: Findings
+    summary: Summary
     about: str
 
 
-class Host:
+class PredictionService:
     """Runs models for visitors.
 
     All passes run in one thread, one after another: two of them would share the cores, the memory
@@ -63,27 +90,27 @@ class Host:
         """Load a model before it is asked for; one line on its weights."""
         return self._run(lambda: self._model(name).summary)
 
-    def predict(self, wish: Wish, threshold: float) -> Answer:
+    def predict(self, request: Request, threshold: float) -> Answer:
         """What a model finds in an image; objects of a detector count above a threshold.
 
         Raises:
             UsageError: With a sentence for the visitor.
             CheckpointError: Likewise.
         """
-        return self._run(lambda: self._predict(wish, threshold))
+        return self._run(lambda: self._predict(request, threshold))
 
-    def fields(self, wish: Wish, point: tuple[int, int]) -> str:
+    def fields(self, request: Request, point: tuple[int, int]) -> str:
         """The effective receptive field of a point of the image, as HTML.
 
         Args:
-            wish: What is set.
+            request: What is set.
             point: Column and row in pixels of the image.
 
         Raises:
             UsageError: With a sentence for the visitor.
             CheckpointError: Likewise.
         """
-        return self._run(lambda: self._fields(wish, point))
+        return self._run(lambda: self._fields(request, point))
 
     def _run(self, job: Callable[[], T]) -> T:
         try:
@@ -99,15 +126,15 @@ class Host:
         check_checkpoint(choice.checkpoint)
         return Model(read_config(choice.config), choice.checkpoint, self._device)
 
-    def _predict(self, wish: Wish, threshold: float) -> Answer:
-        image = read_image(wish.image)
-        model = self._model(wish.choice)
-        prediction = model.predict(image, wish.resolution, wish.axial_mode)
+    def _predict(self, request: Request, threshold: float) -> Answer:
+        path = check_image(request.image)
+        model = self._model(request.choice)
+        prediction = model.predict(path, request.resolution, request.axial_mode)
         height, width = prediction.input_size
         about = f"{prediction.seconds:.2f} s a pass, input {width}x{height} pixels"
         if prediction.reduced:
             about += " (the most that is taken)"
-        if wish.axial_mode and not model.has_axial_maps:
+        if request.axial_mode and not model.has_axial_maps:
             about += ", no axial maps"
         return Answer(
             model.draw(prediction, threshold),
@@ -115,17 +142,13 @@ class Host:
             about,
         )
 
-    def _fields(self, wish: Wish, point: tuple[int, int]) -> str:
-        image = read_image(wish.image)
-        model = self._model(wish.choice)
-        height, width = image.shape[:2]
-        at = tuple(
-            (min(max(position, 0), length - 1) + 0.5) / length
-            for position, length in ((point[1], height), (point[0], width))
-        )
-        fields = model.fields(image, at, wish.resolution, wish.axial_mode)
-        title = f"{wish.choice}, {wish.axial_mode}" if wish.axial_mode else wish.choice
-        return as_html(title, image, fields, at)
+    def _fields(self, request: Request, point: tuple[int, int]) -> str:
+        path = check_image(request.image)
+        model = self._model(request.choice)
+        found = model.fields(path, point, request.resolution, request.axial_mode)
+        choice, mode = request.choice, request.axial_mode
+        title = f"{choice}, {mode}" if mode else choice
+        return as_html(title, found.image, found.stages, found.at)
 
 
 def _tidy(job: Callable[[], T]) -> T:

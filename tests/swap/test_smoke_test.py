@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmsmlp.errors import SwapError
 from mmsmlp.models.backbones import SMLPNet
-from mmsmlp.swap import build_model, prove, swap_backbone
+from mmsmlp.swap import build_model, predict_noise, swap_backbone
 from mmsmlp.swap.backbones import build
 from mmsmlp.swap.failures import one_line
 from mmsmlp.swap.recipe import RGB
@@ -84,14 +85,14 @@ def test_teacher_and_student_get_the_backbone_and_its_weights(tmp_path: Path) ->
     for part in (model.student, model.teacher):
         weights = part.backbone.state_dict()
         assert all(torch.equal(weights[name], value) for name, value in source.state_dict().items())
-    (sample,) = prove(model, "mmdet")
+    (sample,) = predict_noise(model, Config(dict(default_scope="mmdet")))
     assert len(sample.pred_instances) > 0
 
 
 def test_a_tracker_looks_at_a_video() -> None:
     model = build_model(swapped(TRACKER))
     assert isinstance(model.detector.backbone, SMLPNet)
-    (sample,) = prove(model, "mmdet")
+    (sample,) = predict_noise(model, Config(dict(default_scope="mmdet")))
     assert len(sample) == 1 and "pred_track_instances" in sample[0]
 
 
@@ -121,7 +122,7 @@ def test_fast_rcnn_is_given_a_region() -> None:
         train_cfg=None,
         test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=5, nms=nms)),
     )
-    (sample,) = prove(build_model(swapped(model)), "mmdet")
+    (sample,) = predict_noise(build_model(swapped(model)), Config(dict(default_scope="mmdet")))
     assert len(sample.pred_instances) > 0
 
 
@@ -183,3 +184,54 @@ def test_an_error_outside_of_a_model_names_the_line_alone() -> None:
     except AssertionError as error:
         error.args = ()
         assert one_line(error) == 'AssertionError: `assert [] == [1], ""`'
+
+
+def segmentor(channels: int, **loading: Any) -> dict[str, Any]:
+    """A config of a segmentor whose images have some number of channels."""
+    pytest.importorskip("mmseg")
+    normalise = dict(mean=[100.0], std=[50.0]) if channels == 1 else {}
+    pipeline = [
+        dict(type="LoadImageFromFile", **loading),
+        dict(type="Resize", scale=(160, 120), keep_ratio=True),
+        dict(type="LoadAnnotations"),
+        dict(type="PackSegInputs"),
+    ]
+    return dict(
+        default_scope="mmseg",
+        model=dict(
+            type="EncoderDecoder",
+            pretrained="open-mmlab://resnet18",
+            data_preprocessor=dict(type="SegDataPreProcessor", bgr_to_rgb=False, **normalise),
+            backbone=dict(type="ResNet", depth=18, in_channels=channels),
+            decode_head=dict(
+                type="FCNHead", in_channels=512, in_index=3, channels=8, num_classes=2, num_convs=1
+            ),
+            test_cfg=dict(mode="whole"),
+        ),
+        test_dataloader=dict(dataset=dict(type="BaseSegDataset", pipeline=pipeline)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "loading"),
+    [
+        (1, dict(color_type="grayscale")),
+        (4, dict(color_type="unchanged")),
+        (6, dict(color_type="unchanged", imdecode_backend="tifffile")),
+    ],
+)
+def test_a_backbone_gets_the_channels_of_the_old_one(
+    channels: int, loading: dict[str, Any]
+) -> None:
+    backbone = dict(type="mmsmlp.SMLPNet", **SMALL)
+    cfg = Config(swap_backbone(segmentor(channels, **loading), backbone))
+    assert cfg.model.backbone.in_channels == channels and cfg.model.pretrained is None
+    (sample,) = predict_noise(build_model(cfg), cfg)
+    assert sample.pred_sem_seg.shape == (330, 310)
+
+
+def test_a_model_of_other_channels_than_its_pipeline_loads_is_refused() -> None:
+    old = segmentor(1, color_type="grayscale")
+    cfg = Config(swap_backbone(old, dict(type="mmsmlp.SMLPNet", in_channels=3, **SMALL)))
+    with pytest.raises(SwapError, match=r"its forward pass fails: ValueError: x must be \(N, 3, "):
+        predict_noise(build_model(cfg), cfg)

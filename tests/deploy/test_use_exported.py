@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmsmlp.deploy import check_rest, graft
+from mmsmlp.deploy import check_rest, use_exported
 from mmsmlp.deploy.parts import flatten, kind_of, parts_of, unflatten
 from mmsmlp.errors import ExportError
 
@@ -93,11 +93,11 @@ def test_a_detector_predicts_the_same(name: str) -> None:
     model = detector(name)
     from mmdet.structures import DetDataSample
 
-    grafted = copy.deepcopy(model)
-    graft(grafted, Held(model))
-    assert grafted.data_preprocessor.pad_size_divisor == 1
+    deployed = copy.deepcopy(model)
+    use_exported(deployed, Held(model))
+    assert deployed.data_preprocessor.pad_size_divisor == 1
     # The file replaces these.
-    for parameter in grafted.backbone.parameters():
+    for parameter in deployed.backbone.parameters():
         parameter.data.fill_(float("nan"))
     image = torch.randint(0, 256, (3, 70, 101), dtype=torch.uint8)
     meta = dict(img_shape=(70, 101), ori_shape=(70, 101), scale_factor=(1.0, 1.0))
@@ -105,7 +105,7 @@ def test_a_detector_predicts_the_same(name: str) -> None:
         one.test_step(dict(inputs=[image], data_samples=[DetDataSample(metainfo=meta)]))[
             0
         ].pred_instances
-        for one in (model, grafted)
+        for one in (model, deployed)
     )
     assert len(expected) == len(found) > 3
     assert expected.keys() == found.keys()
@@ -130,4 +130,4 @@ def test_what_a_file_lacks_is_asked_for(name: str) -> None:
 def test_a_file_of_another_kind_is_named() -> None:
     held = Held(detector("FCOS"))
     with pytest.raises(ExportError, match="the file holds a one-stage detector, the config desc"):
-        graft(detector("CondInst"), held)
+        use_exported(detector("CondInst"), held)

@@ -16,7 +16,7 @@ CLASSES = 5
 SEGMENTS = 1000
 
 
-class Findings(NamedTuple):
+class Summary(NamedTuple):
     """A sentence, and a table with its head."""
 
     line: str
@@ -24,7 +24,7 @@ class Findings(NamedTuple):
     rows: list[list]
 
 
-def describe(prediction: Prediction, classes: Sequence[str], threshold: float) -> Findings:
+def describe(prediction: Prediction, classes: Sequence[str], threshold: float) -> Summary:
     """What was found.
 
     Args:
@@ -42,7 +42,7 @@ def describe(prediction: Prediction, classes: Sequence[str], threshold: float) -
     return _areas(sample.pred_panoptic_seg.sem_seg.numpy() % SEGMENTS, classes)
 
 
-def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -> Findings:
+def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -> Summary:
     instances = prediction.sample.pred_instances
     above = (instances.scores > threshold).numpy()  # as the libraries draw them
     scores = instances.scores.numpy()
@@ -65,24 +65,24 @@ def _objects(prediction: Prediction, classes: Sequence[str], threshold: float) -
         line = f"No object has a score above {threshold:g}; the highest is {scores.max():.2f}"
     else:
         line = "No object was found"
-    return Findings(line, headers, rows)
+    return Summary(line, headers, rows)
 
 
-def _ranking(sample: BaseDataElement, classes: Sequence[str]) -> Findings:
+def _ranking(sample: BaseDataElement, classes: Sequence[str]) -> Summary:
     scores = sample.pred_score.numpy()
     best = np.argsort(-scores, kind="stable")[:CLASSES]
     rows = [[_name(classes, i), round(float(scores[i]), 3)] for i in best]
-    return Findings(f"Most likely: {rows[0][0]}", ["class", "score"], rows)
+    return Summary(f"Most likely: {rows[0][0]}", ["class", "score"], rows)
 
 
-def _areas(labels: np.ndarray, classes: Sequence[str]) -> Findings:
+def _areas(labels: np.ndarray, classes: Sequence[str]) -> Summary:
     found, counts = np.unique(labels, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     rows = [
         [_name(classes, found[i]), round(100 * float(counts[i]) / labels.size, 1)] for i in order
     ]
     line = f"{len(rows)} class{'es' if len(rows) > 1 else ''}"
-    return Findings(line, ["class", "area (%)"], rows[:MAX_ROWS])
+    return Summary(line, ["class", "area (%)"], rows[:MAX_ROWS])
 
 
 def _name(classes: Sequence[str], label: int) -> str:

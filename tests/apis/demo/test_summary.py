@@ -5,8 +5,8 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement, InstanceData, LabelData, PixelData
 
-from mmsmlp.apis.demo.findings import describe
 from mmsmlp.apis.demo.models import Prediction
+from mmsmlp.apis.demo.summary import describe
 
 CLASSES = ["cat", "dog"]
 
