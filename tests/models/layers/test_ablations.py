@@ -1,4 +1,4 @@
-"""Plain fusions against einsum."""
+"""Fusions against einsum."""
 
 import pytest
 import torch
@@ -14,19 +14,21 @@ MAPS = torch.randn(3, 2, 4, 5, 6, dtype=torch.float64)
 def test_concat_is_a_linear_map_of_all_channels_in_order() -> None:
     layer = ConcatFusion(4, 3).double()
     weight = layer.weight.view(4, 3, 4)
-    torch.testing.assert_close(layer(list(MAPS)), torch.einsum("dkc,knchw->ndhw", weight, MAPS))
+    torch.testing.assert_close(
+        sum(layer(list(MAPS))), torch.einsum("dkc,knchw->ndhw", weight, MAPS)
+    )
 
 
 def test_sums() -> None:
-    torch.testing.assert_close(Sum()(list(MAPS)), MAPS.sum(dim=0))
+    torch.testing.assert_close(sum(Sum()(list(MAPS))), MAPS.sum(dim=0))
 
 
 def test_weighted_sum_has_a_weight_per_map_and_channel_and_starts_as_a_sum() -> None:
     layer = WeightedSum(4, 3).double()
-    torch.testing.assert_close(layer(list(MAPS)), MAPS.sum(dim=0))
+    torch.testing.assert_close(sum(layer(list(MAPS))), MAPS.sum(dim=0))
     torch.nn.init.normal_(layer.weight)
     weight = layer.weight.view(3, 4)
-    torch.testing.assert_close(layer(list(MAPS)), torch.einsum("kc,knchw->nchw", weight, MAPS))
+    torch.testing.assert_close(sum(layer(list(MAPS))), torch.einsum("kc,knchw->nchw", weight, MAPS))
 
 
 def test_weighted_sum_does_not_decay() -> None:
@@ -48,7 +50,7 @@ def test_weighted_sum_loads_a_weight_of_four_dimensions() -> None:
     state_dict = {"0.weight": weight}
     network.load_state_dict(state_dict)
     assert state_dict["0.weight"] is weight
-    torch.testing.assert_close(network(list(MAPS)), (weight[:, None] * MAPS).sum(dim=0))
+    torch.testing.assert_close(sum(network(list(MAPS))), (weight[:, None] * MAPS).sum(dim=0))
     network.load_state_dict(network.state_dict())
     with pytest.raises(RuntimeError, match="size mismatch"):
         network.load_state_dict({"0.weight": weight.view(4, 3, 1, 1)})
