@@ -1,4 +1,4 @@
-"""Parameters and FLOPs of every row of the three papers, as 1000-class classifiers.
+"""Parameters and FLOPs of every row of the four papers, as 1000-class classifiers.
 
 FLOPs are multiply-adds of the matrix products and convolutions at 224×224, as the papers count.
 """
@@ -13,9 +13,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.model_zoo.cost import paper_cost
+from mmsmlp.models.backbones import S2MLP, CycleMLP, S2MLPv2, SMLPNet
 from mmsmlp.models.backbones.pyramid import PyramidBackbone
-from mmsmlp.models.layers import SS1, SS2, STAY, ChannelMLP
+from mmsmlp.models.layers import IDENTITY_SHIFT, SS1, SS2, ChannelMLP
 from mmsmlp.models.layers.shift import DOWN, LEFT, RIGHT, UP
 
 
@@ -136,7 +137,7 @@ S2MLP_ROWS = [
         for name, directions in {
             "a": SS1, "b": (*SS1, *DIAGONALS), "c": (RIGHT, DOWN), "d": (LEFT, UP),
             "e": (RIGHT, LEFT), "f": (DOWN, UP), "g": (RIGHT,), "h": (LEFT,), "i": (DOWN,),
-            "j": (UP,), "none": STAY,
+            "j": (UP,), "none": IDENTITY_SHIFT,
         }.items()
     ),
     *(
@@ -162,11 +163,35 @@ S2MLPV2_ROWS = [
         "Small/7, mean", S2MLPv2, dict(arch="small/7", fusion="mean"), "22", "6.9",
         our_params="22.9", why="the paper rounds down",
     ),
-    Row("Small/7, no second map", S2MLPv2, dict(arch="small/7", shifts=(SS1, STAY)), "22", "6.2"),
+    Row(
+        "Small/7, no second map", S2MLPv2, dict(arch="small/7", shifts=(SS1, IDENTITY_SHIFT)),
+        "22", "6.2",
+    ),
     Row("Small/7, no third map", S2MLPv2, dict(arch="small/7", shifts=(SS1, SS2)), "22", "6.2"),
     *(
         Row(arch, S2MLPv2, dict(arch=arch), None, None, params, flops, "left to future work")
         for arch, params, flops in [("small/4", "25.7", "3.8"), ("medium/4", "49.5", "8.8")]
+    ),
+]  # fmt: skip
+
+CYCLEMLP_ROWS = [
+    Row("B1", CycleMLP, dict(arch="b1"), "15", "2.1"),
+    Row("B2", CycleMLP, dict(arch="b2"), "27", "3.9"),
+    Row(
+        "B3", CycleMLP, dict(arch="b3"), "38", "6.9", our_flops="6.8",
+        why="products alone are 6.844",
+    ),
+    Row(
+        "B4", CycleMLP, dict(arch="b4"), "52", "10.1", our_flops="10.0",
+        why="products alone are 10.046",
+    ),
+    Row("B5", CycleMLP, dict(arch="b5"), "76", "12.3"),
+    # Of the authors' implementation, without its constant offsets.
+    *(
+        Row(f"{arch}, to three decimals", CycleMLP, dict(arch=arch), params, flops)
+        for arch, params, flops in [
+            ("b1", "15.155", "2"), ("b2", "26.803", "4"), ("b3", "38.386", "7")
+        ]
     ),
 ]  # fmt: skip
 
@@ -198,7 +223,7 @@ def rounded_as(value: float, text: str) -> str:
     "row",
     [
         pytest.param(row, id=f"{row.network.__name__}-{row.name}")
-        for row in [*SMLPNET, *S2MLP_ROWS, *S2MLPV2_ROWS]
+        for row in [*SMLPNET, *S2MLP_ROWS, *S2MLPV2_ROWS, *CYCLEMLP_ROWS]
     ],
 )
 def test_parameters_and_flops(row: Row) -> None:
@@ -229,3 +254,12 @@ def test_s2mlp_follows_the_formula_of_its_paper(change: dict[str, int]) -> None:
     block = c**2 * (2 * r + 2) + c * (3 + r)
     assert sum(p.numel() for p in network.stages[-1].blocks.parameters()) == block + 4 * c
     assert len(network.stages) == arch["depth"]
+
+
+@pytest.mark.parametrize(
+    ("network", "arch"), [(SMLPNet, "tiny"), (S2MLPv2, "small/14"), (S2MLP, "wide")]
+)
+def test_tools_list_the_cost_that_is_compared_with_the_papers(network: type, arch: str) -> None:
+    classes = 0 if network is S2MLP else 1000
+    row = Row("", network, dict(arch=arch), None, None, num_classes=classes)
+    assert paper_cost(dict(type=f"mmsmlp.{network.__name__}", arch=arch)) == count(row)

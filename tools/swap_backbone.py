@@ -4,12 +4,14 @@ Shows what changes, and proves that the model builds and takes an image before a
 """
 
 import argparse
+from difflib import unified_diff
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 from mmengine.config import DictAction
 from rich.console import Console
-from rich.table import Table
+from rich.syntax import Syntax
 
 from mmsmlp.engine.runner import check_checkpoint, check_new_config, find_config, run
 from mmsmlp.errors import SwapError, UsageError
@@ -17,10 +19,10 @@ from mmsmlp.swap import (
     BACKBONES,
     base_of,
     build_model,
-    changed_settings,
     named_backbone,
     overrides,
     predict_noise,
+    published_weights,
     read_config,
     swap_backbone,
     written,
@@ -32,7 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="path of the config, or `mmdet::…` or `mmseg::…`")
     parser.add_argument("--backbone", required=True, help=f"one of {', '.join(BACKBONES)}")
     parser.add_argument("--out", required=True, type=Path, help="config to write")
-    parser.add_argument("--checkpoint", help="path or URL of weights of the backbone")
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument("--checkpoint", help="path or URL of weights of the backbone")
+    weights.add_argument(
+        "--weights", metavar="NAME", help="published weights (`list --weights`), or `auto`"
+    )
     parser.add_argument(
         "--backbone-options",
         nargs="+",
@@ -63,6 +69,8 @@ def main() -> None:
         if args.checkpoint:
             check_checkpoint(args.checkpoint)
         backbone = named_backbone(args.backbone, args.backbone_options)
+        if args.weights:
+            args.checkpoint = published_weights(args.weights, args.backbone)
         old = read_config(config).to_dict()
     except SwapError as error:
         raise UsageError(error) from error
@@ -74,7 +82,7 @@ def main() -> None:
         with written(args.out, title, base, changes) as draft:
             cfg = read_config(draft)
             model = build_model(cfg)
-            _show(old, changes)
+            _show(old, new)
             if not args.no_forward:
                 predict_noise(model, cfg)
     except SwapError as error:
@@ -86,21 +94,11 @@ def main() -> None:
     )
 
 
-def _show(old: dict[str, Any], changes: dict[str, Any]) -> None:
-    table = Table()
-    for column in ("setting", "was", "is"):
-        table.add_column(column, overflow="fold")
-    for name, was, now in changed_settings(old, changes):
-        table.add_row(name, f"[red]{_text(was)}", f"[green]{_text(now)}")
-    Console().print(table)
-
-
-def _text(value: Any) -> str:
-    """A value in a few words: a dict by what makes it differ from another."""
-    if not isinstance(value, dict):
-        return str(value).replace("[", r"\[")
-    pairs = ", ".join(f"{k}={_text(v)}" for k, v in value.items() if k not in ("_delete_", "type"))
-    return f"{value.get('type', 'dict')}({pairs})"
+def _show(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Print the settings that differ, as a diff."""
+    before, after = (pformat(cfg, width=100).splitlines() for cfg in (old, new))
+    lines = unified_diff(before, after, "was", "is", lineterm="", n=1)
+    Console(soft_wrap=True).print(Syntax("\n".join(lines), "diff", theme="ansi_dark"))
 
 
 if __name__ == "__main__":

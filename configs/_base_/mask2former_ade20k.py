@@ -1,7 +1,7 @@
 """Mask2Former, ADE20K: 160,000 iterations, batch 16, 512×512; the backbone is still to choose.
 
-All but the backbone is mmseg's: augmentation, AdamW, a tenth of the learning rate for the backbone.
-Norms, biases and embeddings do not decay. Drop path is Swin-T's there.
+All but the backbone is mmseg's: augmentation, AdamW, a tenth of the learning rate for the backbone,
+whose norms do not decay. Drop path is Swin-T's there.
 """
 
 # By its path, because mmengine finds `mmseg::` of OpenMMLab's own release only, not of the fork.
@@ -12,8 +12,10 @@ _base_ = (
 
 model = dict(backbone=dict(_delete_=True, drop_path_rate=0.3))
 
-# mmengine's own constructor lets norms and biases decay where a custom key changes their rate.
+# The longest key that is part of a parameter's name counts. Heads have no norms of such names.
+backbone_norms = [f".norm{i}.{name}" for i in range(4) for name in ("weight", "bias")]
 optim_wrapper = dict(
-    constructor="mmsmlp.DecayRulesOptimWrapperConstructor",
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0),
+    paramwise_cfg=dict(
+        custom_keys={name: dict(lr_mult=0.1, decay_mult=0.0) for name in backbone_norms}
+    )
 )

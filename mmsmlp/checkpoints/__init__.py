@@ -2,6 +2,7 @@
 
 from mmsmlp.errors import shorten as few
 
+from .cyclemlp import from_cyclemlp, is_cyclemlp
 from .io import (
     guard_loading,
     publishable,
@@ -20,24 +21,31 @@ from .load import (
     matched_pretrained,
     newest_checkpoint,
 )
+from .published import download, named_weights
+from .sources import source_of
 from .spach import from_spach, is_spach
 
 __all__ = [
     "Match",
     "Pretrained",
     "check_loading",
+    "download",
     "few",
+    "from_cyclemlp",
     "from_spach",
     "guard_loading",
+    "is_cyclemlp",
     "is_spach",
     "load_weights",
     "match",
     "matched_pretrained",
+    "named_weights",
     "newest_checkpoint",
     "publishable",
     "read_checkpoint",
     "remove_partial",
     "serialise",
+    "source_of",
     "weights_of",
     "write_atomically",
 ]

@@ -21,7 +21,7 @@ from mmsmlp.errors import CheckpointError, TornCheckpointError, shorten
 from mmsmlp.models.layers import AxialMixing, CentredLayerNorm2d, SplitAttention, WeightedSum
 
 from .io import read_checkpoint, weights_of
-from .spach import from_spach, is_spach
+from .sources import converted
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -313,11 +313,11 @@ class Pretrained:
     """Initialise a backbone from a checkpoint, as mmengine's initialiser of that name.
 
     Unlike that one, it finds the backbone under whatever prefix it was saved, takes the weights of
-    sMLPNet's authors as they are, resizes axial maps, says in one line what was loaded, and raises
-    if this cannot be what was meant.
+    the networks' authors as they are, resizes axial maps, says in one line what was loaded, and
+    raises if this cannot be what was meant.
 
     Args:
-        checkpoint: Path or URL of the checkpoint.
+        checkpoint: Path or URL of the checkpoint, or ``mmsmlp://`` and a name of published weights.
         prefix: What the names of the backbone's tensors begin with.
         map_location: Device to read the tensors to.
     """
@@ -338,8 +338,7 @@ class Pretrained:
         """
         network = type(module).__name__
         weights, _ = weights_of(read_checkpoint(self.checkpoint, self.map_location))
-        if is_spach(weights):
-            weights, _ = from_spach(weights)
+        weights = converted(weights)
         try:
             matched = _matched(module, weights, self.prefix)
             module.load_state_dict(matched.tensors, strict=False)

@@ -2,8 +2,8 @@
 
 from mmsmlp.errors import SwapError
 
-from .backbones import BACKBONES, named_backbone
-from .files import base_of, changed_settings, overrides, read_config, written
+from .backbones import BACKBONES, named_backbone, published_weights
+from .files import base_of, overrides, read_config, written
 from .smoke_test import build_model, predict_noise
 from .swapping import swap_backbone
 
@@ -12,10 +12,10 @@ __all__ = [
     "SwapError",
     "base_of",
     "build_model",
-    "changed_settings",
     "named_backbone",
     "overrides",
     "predict_noise",
+    "published_weights",
     "read_config",
     "swap_backbone",
     "written",

@@ -16,7 +16,7 @@ from mmengine.utils import is_installed
 from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import SHIPPED, configs_of
 
-from .failures import one_line
+from .backbones import one_line
 
 DELETE = "_delete_"
 
@@ -126,32 +126,3 @@ def _inherits(old: Any, new: Any) -> bool:
     if not isinstance(old, dict) or not isinstance(new, dict):
         return False
     return old.keys() <= new.keys() and old.get("type") == new.get("type")
-
-
-def changed_settings(
-    old: dict[str, Any], changes: dict[str, Any], prefix: str = ""
-) -> Iterator[tuple[str, Any, Any]]:
-    """Each setting that overrides change, to be shown.
-
-    Args:
-        old: The config inherited from.
-        changes: What :func:`overrides` gave.
-        prefix: Put before names.
-
-    Yields:
-        Its name, such as ``'model.neck.in_channels'``, the old value, which is None where there
-        was none, and the new one. Lists are compared item by item where they have as many.
-    """
-    for key, value in changes.items():
-        before = old.get(key)
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and isinstance(before, dict) and DELETE not in value:
-            yield from changed_settings(before, value, f"{name}.")
-        elif isinstance(value, list) and isinstance(before, list) and len(value) == len(before):
-            if not all(isinstance(item, dict) for item in (*before, *value)):
-                yield name, before, value
-                continue
-            for i, (was, now) in enumerate(zip(before, value, strict=True)):
-                yield from changed_settings(was, overrides(was, now), f"{name}.{i}.")
-        else:
-            yield name, before, value

@@ -40,9 +40,8 @@ def adapt_optimizer(cfg: dict[str, Any]) -> None:
         wrapper["paramwise_cfg"] = dict(layer_decay_rate=rate)
         return
     wrapper["paramwise_cfg"] = {**settings, **NO_DECAY}
-    keys = settings.get("custom_keys") or {}
-    if keys:  # with mmengine's own constructor, they bring decay back
-        wrapper["constructor"] = "mmsmlp.DecayRulesOptimWrapperConstructor"
+    if settings.get("custom_keys"):  # with mmengine's own, they bring decay back
+        wrapper.setdefault("constructor", "mmsmlp.ParamwiseOptimWrapperConstructor")
 
 
 def is_adam(kind: str | type) -> bool:

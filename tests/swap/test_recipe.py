@@ -104,8 +104,9 @@ def test_a_slower_backbone_does_not_decay_norms_and_biases(constructor: str) -> 
             assert group["lr"] == pytest.approx(1e-5 if "backbone" in name else 1e-4), name
 
 
-def test_a_multiplier_of_the_decay_counts() -> None:
-    keys = {"backbone": dict(lr_mult=0.1, decay_mult=0.5), "head": dict(lr_mult=2.0)}
+def test_multipliers_of_the_decay_count_where_there_is_decay() -> None:
+    """As in mmdet's DETR and Mask2Former, whose backbones have a decay_mult of 1."""
+    keys = {"backbone": dict(lr_mult=0.1, decay_mult=0.5), "head": dict(decay_mult=1.0)}
     cfg = dict(
         optim_wrapper=dict(
             optimizer=dict(type="SGD", lr=0.01), paramwise_cfg=dict(custom_keys=keys)
@@ -116,8 +117,7 @@ def test_a_multiplier_of_the_decay_counts() -> None:
     built = build_optim_wrapper(model, ConfigDict(cfg["optim_wrapper"], type="OptimWrapper"))
     groups = {id(parameter): group for group in built.param_groups for parameter in group["params"]}
     for name, parameter in model.named_parameters():
-        flat = 0.0 if parameter.ndim == 1 else 0.05
-        expected = flat * (0.5 if "backbone" in name else 1)
+        expected = 0 if parameter.ndim == 1 else 0.025 if "backbone" in name else 0.05
         assert groups[id(parameter)]["weight_decay"] == pytest.approx(expected), name
 
 

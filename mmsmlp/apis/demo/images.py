@@ -14,11 +14,11 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
-from mmsmlp.datasets.custom.images import FORMATS
 from mmsmlp.datasets.mini.scenes import render_scene
 from mmsmlp.engine.runner import inner_datasets
 from mmsmlp.errors import UsageError
 
+FORMATS = ("BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MEGAPIXELS = 50
 LIMIT = f"at most {MEGAPIXELS} megapixels are taken"
 MAX_ASPECT = 16

@@ -78,26 +78,16 @@ class Model:
         # Only images get gradients here.
         self._network = loaded.model.to(device).requires_grad_(False)
         self._predictor = Predictor(self._network, cfg)
-        self._own_mode = getattr(self._backbone(), "axial_mode", None)
         self._visualizer = build_visualizer(cfg, self._network, loaded.meta)
         self.classes: list[str] = self._visualizer.dataset_meta["classes"]
 
-    @property
-    def has_axial_maps(self) -> bool:
-        """Whether the backbone has an ``axial_mode``."""
-        return self._own_mode is not None
-
-    def predict(
-        self, path: str, resolution: int | None = None, axial_mode: str | None = None
-    ) -> Prediction:
+    def predict(self, path: str, resolution: int | None = None) -> Prediction:
         """One pass over an image.
 
         Args:
             path: Of the image.
             resolution: Its shorter side in pixels; as the config has it if None.
-            axial_mode: One of ``AXIAL_MODES``; the one it was trained with if None.
         """
-        self._set_mode(axial_mode)
         prepared, reduced = self._prepare(path, resolution)
         image = prepared.picture[..., ::-1]
         shown = as_shown(image)
@@ -125,7 +115,6 @@ class Model:
         path: str,
         point: tuple[int, int],
         resolution: int | None = None,
-        axial_mode: str | None = None,
     ) -> Fields:
         """The effective receptive field of a point, by stage; of a classifier, without its crop.
 
@@ -133,7 +122,6 @@ class Model:
             path: Of the image.
             point: Column and row in pixels; the nearest of the image if it is beyond.
             resolution: As in :meth:`predict`.
-            axial_mode: As in :meth:`predict`.
 
         Raises:
             UsageError: If the model has no backbone of its own.
@@ -141,7 +129,6 @@ class Model:
         backbone = self._backbone()
         if backbone is None:
             raise UsageError("This model has no `backbone` whose receptive field could be shown.")
-        self._set_mode(axial_mode)
         prepared, _ = self._prepare(path, resolution, crop=False)
         at = tuple(
             (min(max(position, 0), length - 1) + 0.5) / length
@@ -159,11 +146,6 @@ class Model:
 
     def _backbone(self) -> torch.nn.Module | None:
         return getattr(self._network, "backbone", None)
-
-    def _set_mode(self, axial_mode: str | None) -> None:
-        # Of whoever was here before, nothing is left.
-        if self.has_axial_maps:
-            self._backbone().axial_mode = axial_mode or self._own_mode
 
     def _prepare(
         self, path: str, resolution: int | None, crop: bool = True

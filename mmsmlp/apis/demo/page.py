@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mmsmlp.errors import CheckpointError, UsageError
-from mmsmlp.models.layers import AXIAL_MODES
 
 from .fields import LEGEND
 from .service import PredictionService, Request
@@ -30,21 +29,16 @@ CSS = """
 """
 HINT = "Click a point of the image to see which pixels a token there depends on."
 # Settings that leave everything as it is.
-AS_CONFIGURED, AS_TRAINED, NOTHING = "as in the config", "as trained", "nothing"
+AS_CONFIGURED, NOTHING = "as in the config", "nothing"
 
 
 class Side(NamedTuple):
-    """A model, its settings, and what it found."""
+    """A model, and what it found."""
 
     choice: gr.Dropdown
-    mode: gr.Dropdown
     picture: gr.Image
     line: gr.Markdown
     table: gr.Dataframe
-
-    @property
-    def settings(self) -> list[gr.Dropdown]:
-        return [self.choice, self.mode]
 
     @property
     def results(self) -> list[gr.components.Component]:
@@ -85,7 +79,7 @@ def build_page(service: PredictionService, examples: Sequence[str]) -> gr.Blocks
             ]
         gr.Markdown(f"## Effective receptive field\n{HINT}")
         fields = gr.HTML()
-        settings = [image, resolution, *(part for side in sides for part in side.settings)]
+        settings = [image, resolution, *(side.choice for side in sides)]
         # Gradio would open any file before it is looked at; that it is an upload is checked all the
         # same. Other settings arrive as they were sent.
         alone = dict(
@@ -97,12 +91,9 @@ def build_page(service: PredictionService, examples: Sequence[str]) -> gr.Blocks
             image: dict[str, Any] | None,
             resolution: str,
             model: str,
-            axial_mode: str,
             other: str,
-            other_axial_mode: str,
         ) -> list[Any]:
-            given = image, resolution, model, axial_mode, other, other_axial_mode
-            return _predictions(service, threshold, *given)
+            return _predictions(service, threshold, image, resolution, model, other)
 
         def on_select(event: gr.SelectData, *given: Any) -> str:
             return _fields(service, tuple(event.index), *given)
@@ -123,7 +114,6 @@ def _add_side(label: str, names: Sequence[str], visible: bool = True) -> Side:
     with gr.Column(min_width=280):
         return Side(
             gr.Dropdown(names, value=names[0], label=label, elem_classes="choice"),
-            gr.Dropdown([AS_TRAINED, *AXIAL_MODES], value=AS_TRAINED, label="axial_mode (sMLPNet)"),
             gr.Image(
                 show_label=False,  # it would hide what is drawn there
                 interactive=False,
@@ -139,11 +129,9 @@ def _requests(image: dict[str, Any] | None, resolution: str, *sides: str) -> lis
     _check("resolution", resolution, [AS_CONFIGURED, *map(str, RESOLUTIONS)])
     side = None if resolution == AS_CONFIGURED else int(resolution)
     requests: list[Request | None] = []
-    for choice, mode in zip(sides[::2], sides[1::2], strict=True):
-        _check("axial_mode", mode, [AS_TRAINED, *AXIAL_MODES])
-        mode = None if mode == AS_TRAINED else mode
+    for choice in sides:
         path = image and image["path"]
-        requests.append(None if choice == NOTHING else Request(path, choice, side, mode))
+        requests.append(None if choice == NOTHING else Request(path, choice, side))
     return requests
 
 

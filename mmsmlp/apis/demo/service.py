@@ -58,7 +58,6 @@ class Request(NamedTuple):
     image: str | None
     choice: str
     resolution: int | None = None
-    axial_mode: str | None = None
 
 
 class Answer(NamedTuple):
@@ -72,8 +71,8 @@ class Answer(NamedTuple):
 class PredictionService:
     """Runs models for visitors.
 
-    All passes run in one thread, one after another: two of them would share the cores, the memory
-    and the mode of a model, and each further thread would keep memory of its own.
+    All passes run in one thread, one after another: two of them would share the cores, the memory,
+    and each further thread would keep memory of its own.
 
     Args:
         choices: What may be chosen, by name.
@@ -129,13 +128,11 @@ class PredictionService:
     def _predict(self, request: Request, threshold: float) -> Answer:
         path = check_image(request.image)
         model = self._model(request.choice)
-        prediction = model.predict(path, request.resolution, request.axial_mode)
+        prediction = model.predict(path, request.resolution)
         height, width = prediction.input_size
         about = f"{prediction.seconds:.2f} s a pass, input {width}x{height} pixels"
         if prediction.reduced:
             about += " (the most that is taken)"
-        if request.axial_mode and not model.has_axial_maps:
-            about += ", no axial maps"
         return Answer(
             model.draw(prediction, threshold),
             describe(prediction, model.classes, threshold),
@@ -145,10 +142,8 @@ class PredictionService:
     def _fields(self, request: Request, point: tuple[int, int]) -> str:
         path = check_image(request.image)
         model = self._model(request.choice)
-        found = model.fields(path, point, request.resolution, request.axial_mode)
-        choice, mode = request.choice, request.axial_mode
-        title = f"{choice}, {mode}" if mode else choice
-        return as_html(title, found.image, found.stages, found.at)
+        found = model.fields(path, point, request.resolution)
+        return as_html(request.choice, found.image, found.stages, found.at)
 
 
 def _tidy(job: Callable[[], T]) -> T:

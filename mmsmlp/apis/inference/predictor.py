@@ -109,8 +109,11 @@ class Predictor:
     def predict(self, prepared: Sequence[Prepared]) -> list[BaseDataElement]:
         """What the model's ``test_step`` finds, on the CPU."""
         found: list[BaseDataElement] = []
-        # Images of one size go together: mmseg takes no others, and none is padded for another.
-        for _, group in groupby(prepared, lambda one: one.data["inputs"].shape):
+        # Images of one size go together: mmseg takes no others, and none is padded for another. One
+        # of test-time augmentation, which is a list, goes alone.
+        for _, group in groupby(
+            prepared, lambda one: getattr(one.data["inputs"], "shape", id(one))
+        ):
             samples = self.model.test_step(pseudo_collate([one.data for one in group]))
             found.extend(sample.cpu() for sample in samples)
         return found
@@ -132,7 +135,7 @@ def sized_steps(
         size: Takes the place of all steps that resize and crop: the shorter side, or width and
             height.
     """
-    steps = [step for step in pipeline if "Annotations" not in name_of(step)]
+    steps = without_annotations(pipeline)
     if size is None:
         return steps
     scale = size if isinstance(size, tuple) else (UNLIMITED, size)
@@ -140,6 +143,18 @@ def sized_steps(
     steps = [step for step in steps if not any(word in name_of(step) for word in SIZING)]
     first = next((i for i, step in enumerate(steps) if not name_of(step).startswith("Load")), 0)
     return [*steps[:first], resize, *steps[first:]]
+
+
+def without_annotations(steps: Sequence[Any]) -> list[Any]:
+    """Steps, nested as in ``TestTimeAug`` or not, without those that load annotations."""
+    kept: list[Any] = []
+    for step in steps:
+        if not isinstance(step, dict):
+            kept += [inner] if (inner := without_annotations(step)) else []
+        elif "Annotations" not in name_of(step):
+            nested = step.get("transforms")
+            kept.append({**step, "transforms": without_annotations(nested)} if nested else step)
+    return kept
 
 
 def as_picture(image: np.ndarray, is_rgb: bool = False) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, PretrainedInit
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
 from mmsmlp.checkpoints import (
@@ -50,6 +50,11 @@ class CheckWeightsHook(Hook):
             runner.logger.log(level, f"{line}; from {source}")
 
         check_loading(runner.model, checkpoint, needs, source, report)
+        if isinstance(runner._test_loop, BaseLoop):
+            meta = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
+            data_meta = getattr(runner.test_dataloader.dataset, "metainfo", {})
+            if line := differing_classes(meta.get("classes"), data_meta.get("classes")):
+                raise CheckpointError(f"{source!r}: {line}")
 
     def before_run(self, runner: Runner) -> None:
         """Let pretrained weights of whole models arrive, or raise an error."""
@@ -62,6 +67,25 @@ class CheckWeightsHook(Hook):
             if pretrained:
                 module.init_cfg = [cfg for cfg in configs if cfg not in pretrained]
                 module.init_weights = partial(_init_weights, module, pretrained)
+
+
+def differing_classes(trained: Sequence[str] | None, tested: Sequence[str] | None) -> str | None:
+    """What is wrong if classes of a checkpoint and of data have the same names at other labels.
+
+    Args:
+        trained: Classes of the checkpoint, if it names them.
+        tested: Those of the data, if they name them.
+    """
+    if not trained or not tested or isinstance(trained, str) or isinstance(tested, str):
+        return None
+    places = {str(name).lower(): place for place, name in enumerate(trained)}
+    names = (str(name).lower() for name in tested)
+    if all(places.get(name, place) == place for place, name in enumerate(names)):
+        return None
+    return (
+        f"the checkpoint has the classes {', '.join(map(str, trained[:10]))}, and the data set "
+        f"{', '.join(map(str, tested[:10]))}: labels would mean other classes"
+    )
 
 
 def _init_weights(module: nn.Module, pretrained: list[dict[str, Any]]) -> None:

@@ -111,19 +111,6 @@ def test_an_input_is_bounded(work_dirs: Path, image: Path, monkeypatch: pytest.M
     assert max(800 * 1344, 640 * 2048) <= MAX_INPUT  # of COCO's recipes, and of ADE20K's
 
 
-def test_a_mode_is_that_of_one_pass(work_dirs: Path, image: Path) -> None:
-    model = model_of(work_dirs, "classifier")
-
-    def scores(mode: str | None) -> torch.Tensor:
-        return model.predict(str(image), 160, mode).sample.pred_score
-
-    alone, windows = scores(None), scores("window")
-    assert model.has_axial_maps
-    assert (alone - windows).abs().max() > 1e-6
-    torch.testing.assert_close(scores("resample"), alone, rtol=0, atol=0)
-    torch.testing.assert_close(scores(None), alone, rtol=0, atol=0)
-
-
 @pytest.mark.parametrize("kind", ["detector", "segmentor"])
 def test_fields_are_of_the_point(work_dirs: Path, image: Path, kind: str) -> None:
     model = model_of(work_dirs, kind)

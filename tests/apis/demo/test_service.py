@@ -34,8 +34,8 @@ def test_two_visitors_at_once_get_what_each_gets_alone(
     service: PredictionService, image: Path
 ) -> None:
     requests = [
-        Request(str(image), "detector / iter_1", 96, "window"),
-        Request(str(image), "detector / iter_1", 128, "relative"),
+        Request(str(image), "detector / iter_1", 96),
+        Request(str(image), "detector / iter_1", 128),
         Request(str(image), "classifier / iter_1"),
     ]
     alone = [service.predict(request, 0.1) for request in requests]

@@ -184,6 +184,19 @@ def test_a_batch_gives_what_its_images_give(saved: Callable, tmp_path: Path, sco
         assert found.shape == alone.shape and ((found - alone).abs() < 1e-5).float().mean() > 0.999
 
 
+def test_a_model_of_test_time_augmentation_predicts(tmp_path: Path) -> None:
+    cfg = configure("mmseg")
+    load, resize, annotations, pack = cfg.test_dataloader.dataset.pipeline
+    flips = [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)]
+    steps = dict(type="TestTimeAug", transforms=[[resize], flips, [annotations], [pack]])
+    cfg.test_dataloader.dataset.pipeline = [load, steps]
+    cfg.model = dict(type="SegTTAModel", module=cfg.model)
+    predictor = Predictor(build(cfg), cfg)
+    prepared = [predictor.prepare(write(tmp_path, kind)) for kind in ("png", "odd")]
+    samples = predictor.predict(prepared)
+    assert [sample.pred_sem_seg.shape for sample in samples] == [SHAPE, (31, 17)]
+
+
 def test_a_config_that_cannot_predict_is_refused(saved: Callable) -> None:
     cfg = configure("mmseg")
     model = load_model(cfg, saved(cfg)[1]).model
