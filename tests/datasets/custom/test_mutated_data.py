@@ -216,7 +216,8 @@ def check_masks(folder: Path, faults: list[tuple[int, str, int]]) -> None:
         labels = np.asarray(Image.open(folder / "new" / f"{name}.png"))
         assert labels.shape == (height, width)
         assert set(np.unique(labels)) <= {*range(len(found.classes)), 255}
-        if Path(name).stem not in touched and found.classes[:2] == ["class 0", "class 1"]:
+        is_first = name in ("a0.png", "a1.png", "a2.png") and Path(name).stem not in touched
+        if is_first and found.classes[:2] == ["class 0", "class 1"]:
             image = paint(int(name[1]), (64, 48))[0].astype(int)
             assert np.array_equal(labels == 1, image[..., 0] - image[..., 1] > 60)
 
