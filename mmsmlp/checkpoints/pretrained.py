@@ -15,7 +15,7 @@ from mmsmlp.errors import CheckpointError
 
 from .matching import Match, few, match
 from .reading import read_checkpoint, weights_of
-from .spach import from_spach, is_spach
+from .sources import converted
 
 OUTPUT_NORM = re.compile(r"norm\d+\.")
 # What is left out of the network with the outputs that nobody asks for.
@@ -26,11 +26,11 @@ class Pretrained:
     """Initialise a backbone from a checkpoint, as mmengine's initialiser of that name.
 
     Unlike that one, it finds the backbone under whatever prefix it was saved, takes the weights of
-    sMLPNet's authors as they are, resizes axial maps, says in one line what was loaded, and raises
-    if this cannot be what was meant.
+    the networks' authors as they are, resizes axial maps, says in one line what was loaded, and
+    raises if this cannot be what was meant.
 
     Args:
-        checkpoint: Path or URL of the checkpoint.
+        checkpoint: Path or URL of the checkpoint, or ``mmsmlp://`` and a name of published weights.
         prefix: What the names of the backbone's tensors begin with.
         map_location: Device to read the tensors to.
     """
@@ -51,8 +51,7 @@ class Pretrained:
         """
         network = type(module).__name__
         weights, _ = weights_of(read_checkpoint(self.checkpoint, self.map_location))
-        if is_spach(weights):
-            weights, _ = from_spach(weights)
+        weights = converted(weights)
         try:
             matched = _matched(module, weights, self.prefix)
             module.load_state_dict(matched.tensors, strict=False)

@@ -19,6 +19,7 @@ from mmsmlp.errors import CheckpointError, TornCheckpointError
 
 from .matching import few
 from .sizes import check_archive, check_tensors
+from .sources import source_of
 from .unpickling import STATE, TENSORS, load_safely, tensors_only
 
 # Where a state dict is found in a checkpoint, and the exponential moving average of one; in this
@@ -82,13 +83,26 @@ def guard_loading(trust: bool = False) -> None:
 
 
 def _read_local(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
-    return read_checkpoint(source, map_location, whole=True, trust=trust)
+    return with_our_names(read_checkpoint(source, map_location, whole=True, trust=trust))
 
 
 def _read_remote(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
     with nullcontext() if trust else tensors_only(STATE):
         checkpoint = _read(source, lambda: loader(source, map_location=map_location))
-    return checkpoint if trust else _without_config(checkpoint)
+    return with_our_names(checkpoint if trust else _without_config(checkpoint))
+
+
+def with_our_names(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint as mmengine loads it, if it is one of the authors of a network.
+
+    Args:
+        checkpoint: What was read; any other is returned as it is.
+    """
+    places = [checkpoint[key] for key in RAW if key in checkpoint] or [checkpoint]
+    weights = _tensors(places[0])
+    if (source := source_of(weights)) is None:
+        return checkpoint
+    return dict(state_dict=source.convert(weights)[0], meta=dict(source=source.repository))
 
 
 def _without_config(checkpoint: Any) -> Any:

@@ -41,6 +41,15 @@ NETWORKS: dict[str, tuple[dict[str, Any], list[int], dict[str, int]]] = {
         [8, 16],
         PYRAMID,
     ),
+    "cyclemlp": (
+        dict(
+            type="mmsmlp.CycleMLP",
+            arch=dict(embed_dims=(8, 16), depths=(1, 2), mlp_ratios=(2, 2)),
+            out_indices=(0, 1),
+        ),
+        [8, 16],
+        PYRAMID,
+    ),
     "s2mlp": (
         dict(
             type="mmsmlp.S2MLP",
