@@ -31,7 +31,8 @@ IMPORTS = {
     "model_zoo": ["errors", "datasets.custom", "registry", "weights"],
     "datasets.mini": ["model_zoo"],
     "engine.runner": [
-        *["errors", "checkpoints", "datasets.custom", "model_zoo", "datasets.mini"],
+        *["errors", "registry", "checkpoints", "datasets.custom"],
+        *["model_zoo", "datasets.mini"],
     ],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],

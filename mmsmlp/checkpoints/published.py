@@ -18,7 +18,7 @@ from torch import Tensor
 from mmsmlp.errors import CheckpointError, TornCheckpointError
 from mmsmlp.weights import SCHEME, WEIGHTS, Weights
 
-from .reading import read_checkpoint, weights_of
+from .io import read_checkpoint, weights_of
 from .sources import source_of
 
 # Names a folder that is looked into before the cache.

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmsmlp.errors import CheckpointError
+from mmsmlp.errors import CheckpointError, shorten
 from mmsmlp.registry import MODELS
 
-from .matching import few, match
+from .load import match
 from .sources import SOURCES, Source, backbone_of, source_of
 
 TOLERANCE = 1e-4
@@ -67,7 +67,7 @@ def convert(
     else:
         raise CheckpointError(
             f"it is neither of {' nor of '.join(source.repository for source in SOURCES)} nor of a "
-            f"model with a backbone of ours; it has {few(weights)}"
+            f"model with a backbone of ours; it has {shorten(weights)}"
         )
     if backbone_only:
         conversion.name += "_headless"
@@ -92,7 +92,7 @@ def _convert_authors(weights: Mapping[str, Tensor], source: Source) -> Conversio
 
     if wrong := {**matched.mismatched, **matched.resized}:
         shapes = [f"{theirs(name)} is {is_}, not {must}" for name, (is_, must) in wrong.items()]
-        raise CheckpointError(f"{len(wrong)} of a wrong shape: {few(shapes)}")
+        raise CheckpointError(f"{len(wrong)} of a wrong shape: {shorten(shapes)}")
     variant = backbone["arch"] if isinstance(backbone["arch"], str) else "custom"
     family = source.network.removeprefix("mmsmlp.").lower()
     return Conversion(
@@ -152,7 +152,9 @@ def verify(weights: Mapping[str, Tensor], reference: str) -> float:
     network = Classifier(backbone_of(weights), _num_classes(weights) or logits.shape[1])
     matched = match(network, weights)
     if lacking := [*matched.missing, *matched.mismatched]:
-        raise CheckpointError(f"comparing logits takes a whole classifier; it lacks {few(lacking)}")
+        raise CheckpointError(
+            f"comparing logits takes a whole classifier; it lacks {shorten(lacking)}"
+        )
     network.load_state_dict(matched.tensors, strict=False)
     with torch.inference_mode():
         given = network.eval()(x)

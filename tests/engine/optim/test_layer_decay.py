@@ -230,7 +230,9 @@ def test_two_backbones_each_have_their_own_depth() -> None:
             head=nn.Conv1d(1, 1, 1),
         )
     )
-    pair.teacher.backbone.depths = (1,) * 9  # as if six more blocks followed
+    backbone = pair.teacher.backbone
+    first = backbone.depths[: len(backbone.stages) - 1]
+    backbone.depths = (*first, 9 - sum(first))  # as if six more blocks followed
     groups = settings(pair, optim_wrapper(pair))
     rates = {name: group["lr"] / LR for name, group in groups.items()}
     stem = "backbone.stages.0.patch_embed"

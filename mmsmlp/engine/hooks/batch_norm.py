@@ -1,4 +1,4 @@
-"""Statistics of batch norms, re-estimated where a network is to work.
+"""Statistics of batch norms, re-estimated on the images of the task.
 
 The running statistics of a checkpoint belong to the images that it was trained on. At another
 resolution, or in another domain, they are what breaks first.
@@ -11,10 +11,16 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
+
+from mmsmlp.registry import HOOKS
+
+from .data_error import name_broken_images
 
 
 def calibratable_norms(network: nn.Module) -> dict[str, _BatchNorm]:
@@ -33,7 +39,11 @@ def calibratable_norms(network: nn.Module) -> dict[str, _BatchNorm]:
 
 
 @torch.no_grad()
-def calibrate_norms(network: nn.Module, batches: Iterable[Tensor]) -> list[str]:
+def calibrate_norms(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    norms: dict[str, _BatchNorm] | None = None,
+) -> list[str]:
     """Re-estimate the running statistics of a network's batch norms, in one pass over images.
 
     Each norm gets the mean and the variance of all that it is given, from the law of total
@@ -46,14 +56,15 @@ def calibrate_norms(network: nn.Module, batches: Iterable[Tensor]) -> list[str]:
     Args:
         network: Any network of one tensor, e.g. the backbone of a detector.
         batches: What to run it on, each ``(N, C, H, W)``, on the network's device.
+        norms: Which ones; by default those of :func:`calibratable_norms`.
 
     Returns:
-        Names of the norms, see :func:`calibratable_norms`.
+        Names of the norms.
 
     Raises:
         ValueError: If the network has no such norm, or there is no batch.
     """
-    norms = calibratable_norms(network)
+    norms = calibratable_norms(network) if norms is None else norms
     if not norms:
         raise ValueError("the network has no batch norm whose statistics may change")
     counts = dict.fromkeys(norms.values(), 0)
@@ -113,6 +124,9 @@ def image_batches(model: nn.Module, dataloader: DataLoader, num_images: int) -> 
 
     Yields:
         Images ``(N, C, H, W)``, preprocessed, on the model's device.
+
+    Raises:
+        RunError: If an image cannot be loaded; the message names it.
     """
     if is_model_wrapper(model):
         model = model.module
@@ -120,6 +134,7 @@ def image_batches(model: nn.Module, dataloader: DataLoader, num_images: int) -> 
     preprocess.batch_augments = None
     generator = torch.Generator().manual_seed(0)
     indices = torch.randperm(len(dataloader.dataset), generator=generator)[:num_images]
+    name_broken_images(dataloader.dataset)
     loader = DataLoader(
         dataloader.dataset,
         batch_size=dataloader.batch_size or dataloader.batch_sampler.batch_size,
@@ -131,3 +146,60 @@ def image_batches(model: nn.Module, dataloader: DataLoader, num_images: int) -> 
     for data in loader:
         # Segmentation pads its images to one size in training only.
         yield preprocess(data, True)["inputs"]
+
+
+@HOOKS.register_module()
+class PreciseBNHook(Hook):
+    """Re-estimates the backbone's batch norms before training, and again at an interval.
+
+    Before training, pretrained weights are loaded and their statistics still belong to the images
+    of the pretraining: fine-tuning then starts from a network that fits the resolution of its
+    task. A resumed run has learnt its statistics and skips this. At an interval, evaluation and
+    checkpoints get statistics of the weights of that moment and not a running average over those
+    that led there; so does the average of weights that mmengine's ``EMAHook`` evaluates. See
+    `calibrate_norms`; frozen norms are left alone.
+
+    Args:
+        num_images: Images of the training set to estimate from; all if it has no more.
+        interval: Epochs between estimations, or iterations if the training loop counts those;
+            before training only if not given.
+    """
+
+    # After EMAHook, which copies statistics of the weights to their average; before checkpoints.
+    priority = "LOW"
+
+    def __init__(self, num_images: int = 1000, interval: int | None = None) -> None:
+        if num_images < 1:
+            raise ValueError(f"num_images must be at least 1, got {num_images}")
+        if interval is not None and interval < 1:
+            raise ValueError(f"interval must be at least 1 or None, got {interval}")
+        self.num_images = num_images
+        self.interval = interval
+
+    def before_train(self, runner: Runner) -> None:
+        """Fit the statistics to the task, unless the run is a resumed one."""
+        if runner.iter == 0:
+            self._calibrate(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Re-estimate after every ``interval`` epochs."""
+        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if self.interval and not by_iter and self.every_n_epochs(runner, self.interval):
+            self._calibrate(runner)
+
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
+        """Re-estimate after every ``interval`` iterations."""
+        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if self.interval and by_iter and self.every_n_train_iters(runner, self.interval):
+            self._calibrate(runner)
+
+    def _calibrate(self, runner: Runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        averages = [hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook)]
+        norms = calibratable_norms(model.backbone)
+        for network in (model.backbone, *(average.backbone for average in averages)):
+            # Of an average, no parameter is trained.
+            own = {name: network.get_submodule(name) for name in norms}
+            batches = image_batches(model, runner.train_dataloader, self.num_images)
+            calibrate_norms(network, batches, own)
+        runner.logger.info(f"re-estimated the statistics of {len(norms)} batch norms")

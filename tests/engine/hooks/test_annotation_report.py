@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.engine.hooks import LeftOutHook
-from mmsmlp.engine.hooks.left_out import left_out_annotations, misnamed_classes
+from mmsmlp.engine.hooks import AnnotationReportHook
+from mmsmlp.engine.hooks.reports import left_out_annotations, misnamed_classes
 
 NAMES = ["ball", "cone", "ring"]
 CATEGORIES = [dict(id=10 * (i + 1), name=name) for i, name in enumerate(NAMES)]
@@ -92,7 +92,7 @@ def test_it_is_told_before_training_with_the_file(
         train_dataloader=SimpleNamespace(dataset=wrapped), logger=logging.getLogger("left out")
     )
     with caplog.at_level(logging.WARNING):
-        LeftOutHook().before_train(runner)
+        AnnotationReportHook().before_train(runner)
     first, second = caplog.messages
     assert first.startswith(f"{file}: metainfo.classes has 'cones'")
     assert "(nearest: 'cone')" in first
