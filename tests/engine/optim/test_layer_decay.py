@@ -309,3 +309,12 @@ def test_what_is_scaled_must_be_given(missing: str) -> None:
                 paramwise_cfg=dict(layer_decay_rate=RATE),
             ),
         )
+
+
+def test_stages_that_are_not_built_do_not_count() -> None:
+    """Two of four stages: stem, one block, two blocks, and what follows."""
+    options = dict(arch=dict(embed_dims=(8, 8, 8, 8), depths=(1, 2, 3, 4), mlp_ratio=2))
+    network = MODELS.build(dict(type="mmsmlp.SMLPNet", img_size=32, out_indices=(0, 1), **options))
+    assert network.get_layer_depth("stages.0.patch_embed.weight") == (0, 5)
+    assert network.get_layer_depth("stages.1.blocks.1.norm1.weight") == (3, 5)
+    assert network.get_layer_depth("head.weight") == (4, 5)
