@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmsmlp import backbones
+from mmsmlp.models import backbones
 from mmsmlp.registry import MODELS
 
 FOUR_STAGES = dict(embed_dims=(8, 12, 16, 24), depths=(1, 2, 1, 2), mlp_ratio=2)
