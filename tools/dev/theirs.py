@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from documents import DOCS, renew_tables
@@ -103,6 +104,8 @@ def main() -> None:
     checkouts = {library: getattr(args, library) for library in TESTS if getattr(args, library)}
     if not checkouts:
         raise UsageError("name a checkout: " + " ".join(f"--{library} PATH" for library in TESTS))
+    if find_spec("parameterized") is None:
+        raise UsageError("mmdet's tests need the package parameterized: pip install parameterized")
     for library, checkout in checkouts.items():
         if not (checkout / "tests").is_dir():
             raise UsageError(f"--{library} must be a checkout with tests, got {checkout}")
