@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env train pretrain test test-kill test-upstream test-theirs fuzz docs mutants lint format clean
+.PHONY: help env train pretrain test test-all test-kill test-upstream test-theirs fuzz docs mutants lint format clean
 
 # The pinned environment is for Python 3.11: take it by name where python3 is another version.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -31,17 +31,22 @@ pretrain: env ## Pretrain sMLPNet-T on the mini data set, then train Mask R-CNN 
 		--work-dir work_dirs/upernet_smlpnet_t_mini_pretrained --cfg-options $(PRETRAINED)
 
 # Side by side with a thread each; a file stays together, for its fixtures are made once.
-PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
-test test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
+PYTEST := -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+test test-all test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
 
-test: env ## Run all tests
+test: env ## Run the tests, but for those that take long
 	$(VENV_PYTHON) $(PYTEST)
 
+# With `make test`, which .ci/run calls first, this runs every test once.
+test-all: env ## Run the tests that `make test` leaves out, and fuzz at length
+	$(VENV_PYTHON) $(PYTEST) -m long --timeout 1800
+	$(VENV_PYTHON) $(PYTEST) tests/fuzz -m '' --hypothesis-profile fuzz --timeout 3600
+
 test-kill: env ## Kill a training at 20 random moments, and compare it with an unbroken one
-	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py --timeout 3600
+	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py -m long --timeout 3600
 
 fuzz: env ## Try thousands of odd settings, images, checkpoints and configs; others each time
-	$(VENV_PYTHON) -m pytest tests/fuzz --hypothesis-profile fuzz --hypothesis-show-statistics \
+	$(VENV_PYTHON) -m pytest tests/fuzz -m '' --hypothesis-profile fuzz --hypothesis-show-statistics \
 		--timeout 3600
 
 test-theirs: env ## Run the libraries' own tests on our backbones: MMDET=… MMSEG=… MMPRETRAIN=… (checkouts)
@@ -59,7 +64,7 @@ UPSTREAM_PINS := requirements/upstream-constraints.txt
 UPSTREAM_FILES := $(foreach name,runtime dev upstream,requirements/$(name).txt)
 
 test-upstream: $(UPSTREAM)/ready ## Run all tests with OpenMMLab's own releases, in .venv-upstream
-	$(UPSTREAM)/bin/python $(PYTEST)
+	$(UPSTREAM)/bin/python $(PYTEST) -m '' --timeout 1800
 
 $(UPSTREAM)/ready: $(UPSTREAM_PINS) $(UPSTREAM_FILES) pyproject.toml setup.py
 	@$(UPSTREAM_PYTHON) -c '' || { echo "Python 3.10 is missing; name one:" \

@@ -47,6 +47,7 @@ IMPORTS = {
 # Former places of sub-packages.
 MOVED = {"layers", "backbones", "augments", "catalogue"}
 FILES = [path for folder in ("mmsmlp", "tools") for path in sorted((ROOT / folder).rglob("*.py"))]
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 
 def part_of(module: tuple[str, ...]) -> str:
@@ -102,6 +103,18 @@ def test_each_part_imports_what_the_table_says() -> None:
     assert {part: found[part] for part in parts - MOVED} == {
         part: set(IMPORTS.get(part, [])) for part in parts - MOVED
     }
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_module_imports_another(path: Path) -> None:
+    assert not [name for name in imported(path) if ".test_" in name]
+
+
+def test_tests_mirror_the_package() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests") for path in TESTS}
+    others = {"fuzz", "tools"}
+    mine = {folder for folder in folders if folder.parts and folder.parts[0] not in others}
+    assert not [str(folder) for folder in mine if not (PACKAGE / folder).exists()]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

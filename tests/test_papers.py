@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmsmlp.model_zoo.cost import paper_cost
 from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
 from mmsmlp.models.backbones.pyramid import PyramidBackbone
 from mmsmlp.models.layers import IDENTITY_SHIFT, SS1, SS2, ChannelMLP
@@ -232,3 +233,12 @@ def test_s2mlp_follows_the_formula_of_its_paper(change: dict[str, int]) -> None:
     block = c**2 * (2 * r + 2) + c * (3 + r)
     assert sum(p.numel() for p in network.stages[-1].blocks.parameters()) == block + 4 * c
     assert len(network.stages) == arch["depth"]
+
+
+@pytest.mark.parametrize(
+    ("network", "arch"), [(SMLPNet, "tiny"), (S2MLPv2, "small/14"), (S2MLP, "wide")]
+)
+def test_tools_list_the_cost_that_is_compared_with_the_papers(network: type, arch: str) -> None:
+    classes = 0 if network is S2MLP else 1000
+    row = Row("", network, dict(arch=arch), None, None, num_classes=classes)
+    assert paper_cost(dict(type=f"mmsmlp.{network.__name__}", arch=arch)) == count(row)

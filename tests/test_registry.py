@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from tests.helpers import sampled
+
 
 def run(code: str) -> subprocess.CompletedProcess:
     return subprocess.run(
@@ -36,7 +38,7 @@ def test_resolves_from_each_library_with_nothing_imported_first(library: str) ->
     assert result.stdout.strip().endswith("mmsmlp.models.backbones.smlpnet [640]"), result.stderr
 
 
-@pytest.mark.parametrize("library", ["mmdet", "mmseg", "mmpretrain"])
+@pytest.mark.parametrize("library", sampled(["mmdet", "mmseg", "mmpretrain"], 3))
 def test_layer_decay_is_found_from_each_library_with_nothing_imported_first(library: str) -> None:
     pytest.importorskip(library)
     result = run(f"""

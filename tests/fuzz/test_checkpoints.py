@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmsmlp.checkpoints.publishing import Classifier
+from tests.helpers import SPACH_NETWORK
 
-from tests.conftest import SPACH_NETWORK  # isort: skip
 from tests.fuzz.odd import LENGTHS, cases, outcome  # isort: skip
 
 RENAMED = (

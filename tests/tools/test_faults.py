@@ -11,8 +11,7 @@ import pytest
 
 import mmsmlp.datasets.mini.swap
 from mmsmlp.engine.runner import run
-
-from tests.tools.test_train import losses, tool, write_config  # isort: skip
+from tests.helpers import losses, tool, write_config
 
 pytest.importorskip("mmdet")
 

@@ -1,37 +1,20 @@
 """The tool that lists what there is."""
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from mmsmlp.errors import UsageError
-from mmsmlp.model_zoo.cost import paper_cost
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
-
-ROOT = Path(__file__).parents[2]
-
-
-def load(path: Path) -> ModuleType:
-    # Neither of them can be imported by its name: `list` is the built-in type's.
-    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.helpers import ROOT, tool
 
 
 @pytest.fixture
-def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+def listed(capsys: pytest.CaptureFixture) -> Callable[..., str]:
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["list", *arguments])
-        load(ROOT / "tools" / "list.py").main()
+        tool("list")(*arguments)
         return capsys.readouterr().out
 
     return run
@@ -67,16 +50,6 @@ def test_everything_as_json_agrees_with_the_readme(listed: Callable) -> None:
     assert {key for config in contents["configs"] for key in config} == {
         *("name", "task", "backbone", "method", "schedule")
     }
-
-
-@pytest.mark.parametrize(
-    ("network", "arch"), [(SMLPNet, "tiny"), (S2MLPv2, "small/14"), (S2MLP, "wide")]
-)
-def test_costs_are_those_that_are_compared_with_the_papers(network: type, arch: str) -> None:
-    papers = load(ROOT / "tests" / "test_papers.py")
-    classes = 0 if network is S2MLP else 1000
-    row = papers.Row("", network, dict(arch=arch), None, None, num_classes=classes)
-    assert paper_cost(dict(type=f"mmsmlp.{network.__name__}", arch=arch)) == papers.count(row)
 
 
 def test_what_is_piped_is_whole_and_plain(
