@@ -4,17 +4,19 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help env train pretrain test test-all test-kill test-upstream test-theirs fuzz docs mutants lint format clean
 
-# The pinned environment is for Python 3.11: take it by name where python3 is another version.
-PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+# The first of these that the pinned environment takes.
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(SUITS)' 2>/dev/null && echo $$python && exit; done; echo python3)
 VENV_PYTHON := .venv/bin/python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-env: ## Prepare .venv; done in no time when it is ready
+env: ## Prepare .venv; done in no time when it is ready. OPERATORS=compiled compiles mmcv's operators
 	@command -v $(PYTHON) >/dev/null || \
-		{ echo "setup: $(PYTHON) is missing (apt install python3.11 python3.11-venv)" >&2; exit 1; }
-	@$(PYTHON) tools/dev/setup_env.py
+		{ echo "setup: $(PYTHON) is missing (apt install python3 python3-venv)" >&2; exit 1; }
+	@OPERATORS=$(OPERATORS) $(PYTHON) tools/dev/setup_env.py
 
 train: env ## Train Mask R-CNN with sMLPNet-T on the mini data set; picks up where it stopped
 	$(VENV_PYTHON) tools/train.py configs/mask_rcnn_smlpnet_t.py --mini --resume
@@ -71,9 +73,8 @@ $(UPSTREAM)/ready: $(UPSTREAM_PINS) $(UPSTREAM_FILES) pyproject.toml setup.py
 		"make test-upstream UPSTREAM_PYTHON=/path/to/python3.10" >&2; exit 1; }
 	$(UPSTREAM_PYTHON) -m venv --clear $(UPSTREAM)
 	$(UPSTREAM_PIP) -U pip
-	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) ninja numpy packaging setuptools torch torchvision wheel
-	MMCV_WITH_OPS=1 $(UPSTREAM_PIP) -c $(UPSTREAM_PINS) --no-build-isolation \
-		$(if $(MMSMLP_WHEELS),--find-links $(MMSMLP_WHEELS)) $(UPSTREAM_FILES:%=-r %)
+	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) setuptools wheel
+	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) --no-build-isolation $(UPSTREAM_FILES:%=-r %)
 	$(UPSTREAM_PIP) -r requirements/build.txt
 	$(UPSTREAM_PIP) --no-deps --no-build-isolation -e .
 	touch $@

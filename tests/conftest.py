@@ -20,7 +20,7 @@ from yapf.yapflib import yapf_api
 import mmsmlp.datasets.mini.swap
 from mmsmlp.datasets.mini import ensure_mini
 from mmsmlp.models.layers.linear_maps import convolutions_are_faster
-from tests.helpers import OWN_NAMES, SPACH_GOLDEN, SPACH_NETWORK, TINY_MINI
+from tests.helpers import CYCLEMLP_GOLDEN, OWN_NAMES, SPACH_GOLDEN, SPACH_NETWORK, TINY_MINI
 
 # The same cases each time; `make fuzz` has others, and far more of them.
 settings.register_profile("tests", derandomize=True, deadline=None)
@@ -156,6 +156,19 @@ def spach_golden() -> dict[str, torch.Tensor]:
 def spach_weights(spach_golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """State dict of the authors' sMLPNet, as their checkpoints hold it; yours to change."""
     return {key[2:]: value for key, value in spach_golden.items() if key.startswith("w.")}
+
+
+@pytest.fixture(scope="session")
+def cyclemlp_golden() -> dict[str, torch.Tensor]:
+    """The same of CycleMLP's authors, of inputs of two sizes."""
+    with np.load(CYCLEMLP_GOLDEN) as data:
+        return {key: torch.from_numpy(data[key]) for key in data.files if key != "meta"}
+
+
+@pytest.fixture
+def cyclemlp_weights(cyclemlp_golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State dict of the authors' CycleMLP, as their checkpoints hold it; yours to change."""
+    return {key[2:]: value for key, value in cyclemlp_golden.items() if key.startswith("w.")}
 
 
 @pytest.fixture

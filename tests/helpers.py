@@ -15,6 +15,7 @@ from _pytest.mark import ParameterSet
 ROOT = Path(__file__).parents[1]
 # The reference that the authors' implementation of sMLPNet gave, and the network it is of.
 SPACH_GOLDEN = ROOT / "tests" / "data" / "spach_smlpnet_mini.npz"
+CYCLEMLP_GOLDEN = ROOT / "tests" / "data" / "cyclemlp_mini.npz"
 SPACH_NETWORK = dict(
     arch=dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3), img_size=64
 )
@@ -141,7 +142,7 @@ def sampled(values: Iterable, step: int) -> list[ParameterSet]:
 
 def smallest(configs: Iterable[Path]) -> list[ParameterSet]:
     """Configs as parameters: `make test` runs those with the smallest network of a family."""
-    larger = re.compile(r"smlpnet_[sb]|s2mlpv2_(m4|s7|m7)|s2mlp_deep")
+    larger = re.compile(r"smlpnet_[sb]|cyclemlp_b[2-5]|s2mlpv2_(m4|s7|m7)|s2mlp_deep")
     return [
         pytest.param(path, id=path.stem, marks=[pytest.mark.long] * bool(larger.search(path.stem)))
         for path in configs

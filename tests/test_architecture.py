@@ -19,18 +19,20 @@ IMPORTS = {
     "errors": [],
     "models.layers": [],
     "registry": [],
+    "weights": [],
     "datasets.transforms": [],
     "models.necks": ["models.layers", "registry"],
-    "checkpoints": ["errors", "models.layers", "registry"],
+    "checkpoints": ["errors", "models.layers", "registry", "weights"],
     "models.backbones": ["models.layers", "registry", "checkpoints"],
     "datasets.custom": ["errors", "checkpoints"],
     "visualization": ["errors", "models.layers", "checkpoints"],
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
-    "model_zoo": ["errors", "datasets.custom", "registry"],
+    "model_zoo": ["errors", "datasets.custom", "registry", "weights"],
     "datasets.mini": ["model_zoo"],
     "engine.runner": [
-        *["errors", "checkpoints", "datasets.custom", "model_zoo", "datasets.mini"],
+        *["errors", "registry", "checkpoints", "datasets.custom"],
+        *["model_zoo", "datasets.mini"],
     ],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],
@@ -41,7 +43,7 @@ IMPORTS = {
         *["errors", "visualization"],
         *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
-    "swap": ["errors", "engine.optim", "model_zoo", "apis.inference"],
+    "swap": ["errors", "weights", "engine.optim", "model_zoo", "apis.inference"],
     "__main__": ["model_zoo"],
 }
 # Former places of sub-packages.

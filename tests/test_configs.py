@@ -20,6 +20,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmsmlp.datasets.mini.swap
+from mmsmlp.weights import WEIGHTS
 from tests.helpers import sampled, smallest
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -46,12 +47,29 @@ FULL_RECIPES: dict[str, dict[str, Any]] = {
     "upernet_{}": MASK2FORMER | dict(lr=6e-5, decay=0.01),
     "semantic_fpn_{}": dict(lr=2e-4, decay=1e-4, batch=32, length=40_000, drop_path=0.2),
 }
+# Those of which CycleMLP-B2 has one, too.
+WITH_B2 = [
+    *("mask_rcnn_{}_3x", "cascade_mask_rcnn_{}_3x", "upernet_{}"),
+    *("mask2former_coco_{}", "mask2former_ade20k_{}"),
+]
+# PVT's setting, in which CycleMLP's paper reports: the recipe, and its batch and length.
+PVT_BACKBONES = ["cyclemlp_b1", "cyclemlp_b2", "cyclemlp_b3", "smlpnet_s", "smlpnet_b"]
+PVT_RECIPES = {
+    "mask_rcnn_{}_pvt": (16, "epochs", 12),
+    "retinanet_{}_pvt": (16, "epochs", 12),
+    "semantic_fpn_{}_pvt": (32, "iters", 40_000),
+}
 # The paper's, which the recipes leave alone.
 DROP_PATH = {"s2mlpv2_s4": 0.1}
 
 
-@pytest.mark.parametrize("recipe", FULL_RECIPES)
-@pytest.mark.parametrize("backbone", sampled(BACKBONES, 3))  # one of each family
+@pytest.mark.parametrize(
+    ("backbone", "recipe"),
+    [
+        *sampled(product(BACKBONES, FULL_RECIPES), 3),
+        *sampled(product(["cyclemlp_b2"], WITH_B2), 5),
+    ],
+)
 def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> None:
     path, expected = FOLDER / f"{recipe.format(backbone)}.py", FULL_RECIPES[recipe]
     cfg = read(path)
@@ -67,7 +85,8 @@ def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> 
     schedulers = cfg.param_scheduler
     last = schedulers[-1] if isinstance(schedulers, (list, tuple)) else schedulers
     assert last.end == expected["length"]
-    assert cfg.model.get("pretrained") is None and "init_cfg" not in cfg.model.backbone
+    assert cfg.model.get("pretrained") is None
+    assert ("init_cfg" in cfg.model.backbone) is (backbone == "cyclemlp_b2")
 
     model = build(path)
     assert max(drop_paths(model)) == pytest.approx(DROP_PATH.get(backbone, expected["drop_path"]))
@@ -77,7 +96,32 @@ def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> 
     )
 
 
-@pytest.mark.parametrize("path", smallest([*CONFIGS, *EXPERIMENTS]))
+@pytest.mark.parametrize(("backbone", "recipe"), sampled(product(PVT_BACKBONES, PVT_RECIPES), 4))
+def test_recipes_to_compare_with_cyclemlps_paper_are_pvts(backbone: str, recipe: str) -> None:
+    path = FOLDER / f"{recipe.format(backbone)}.py"
+    cfg = read(path)
+    batch, unit, length = PVT_RECIPES[recipe]
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ("AdamW", 1e-4, 1e-4)
+    assert "paramwise_cfg" not in cfg.optim_wrapper
+    assert 8 * cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == batch
+    assert cfg.train_cfg[f"max_{unit}"] == length
+    weights = cfg.model.backbone.init_cfg.checkpoint
+    assert weights == f"mmsmlp://{backbone}_in1k"
+    assert WEIGHTS[weights.removeprefix("mmsmlp://")].backbone == backbone
+    assert max(drop_paths(build(path))) == pytest.approx(0.1)
+    resizes = [step for step in cfg.train_dataloader.dataset.pipeline if step.type == "Resize"]
+    assert [step.scale for step in resizes] == ([] if "fpn" in recipe else [(1333, 800)])
+    # What is after the backbone is the same for all of them.
+    assert after_the_backbone(recipe.format(backbone)) == after_the_backbone(
+        recipe.format("smlpnet_s")
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    smallest(path for path in [*CONFIGS, *EXPERIMENTS] if not path.stem.endswith("_pvt")),
+)
 def test_all_layers_learn_at_one_rate_and_what_is_flat_does_not_decay(path: Path) -> None:
     """But for mmdet's and mmseg's Mask2Former: a tenth for a backbone, whose norms do not decay."""
     cfg = read(path)
@@ -120,6 +164,8 @@ def test_every_part_takes_what_the_one_before_it_gives(path: Path) -> None:
 
 def test_every_backbone_has_every_full_recipe() -> None:
     names = {recipe.format(name) for recipe, name in product(FULL_RECIPES, BACKBONES)}
+    names |= {recipe.format(name) for recipe, name in product(PVT_RECIPES, PVT_BACKBONES)}
+    names |= {recipe.format("cyclemlp_b2") for recipe in WITH_B2}
     assert names <= {path.stem for path in CONFIGS}
 
 
@@ -245,7 +291,7 @@ S2MLPV2 = dict(
     ema=True,
     drop_path=0.1,
 )
-# S²-MLP's is DeiT's.
+# S²-MLP's and CycleMLP's are DeiT's.
 S2MLP = dict(
     augments={"RandAugment", "RandomErasing"},
     sampler="RepeatAugSampler",
@@ -258,6 +304,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "smlpnet_t_in1k": SMLPNET | dict(drop_path=0),
     "smlpnet_s_in1k": SMLPNET | dict(drop_path=0.2),
     "smlpnet_b_in1k": SMLPNET | dict(drop_path=0.3),
+    **{f"cyclemlp_b{i}_in1k": S2MLP for i in range(1, 6)},
     "s2mlpv2_s4_in1k": S2MLPV2,
     "s2mlpv2_m4_in1k": S2MLPV2 | dict(batch=744),
     "s2mlpv2_s7_in1k": S2MLPV2,
@@ -285,6 +332,21 @@ def test_recipes_are_the_papers(path: Path) -> None:
     # Its average moves once for every step of the optimizer.
     assert all(hook.interval == cfg.optim_wrapper.accumulative_counts for hook in hooks)
     assert max(drop_paths(build(path))) == pytest.approx(recipe["drop_path"])
+
+
+@pytest.mark.parametrize("arch", sampled(["b1", "b2", "b3", "b4", "b5"], 5))
+def test_cyclemlps_weights_are_tested_as_its_authors_test_them(arch: str) -> None:
+    """As DeiT's script: shorter side 256, bicubic, centre crop 224, ImageNet's statistics."""
+    cfg = read(FOLDER / f"cyclemlp_{arch}_in1k.py")
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        _, resize, crop, _ = loader.dataset.pipeline
+        assert (resize.type, resize.edge, resize.scale) == ("ResizeEdge", "short", 256)
+        assert (resize.backend, resize.interpolation) == ("pillow", "bicubic")
+        assert (crop.type, crop.crop_size) == ("CenterCrop", 224)
+        assert loader.dataset.split == "val" and loader.dataset.type == "ImageNet"
+    preprocessor = cfg.data_preprocessor
+    assert preprocessor.mean == [123.675, 116.28, 103.53] and preprocessor.to_rgb
+    assert preprocessor.std == [58.395, 57.12, 57.375]
 
 
 @pytest.mark.parametrize("path", smallest(CLASSIFIERS))

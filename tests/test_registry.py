@@ -1,5 +1,6 @@
 """``mmsmlp.SMLPNet`` resolves everywhere, and speaks up when it cannot."""
 
+import importlib.util
 import subprocess
 import sys
 import textwrap
@@ -10,9 +11,12 @@ from tests.helpers import sampled
 
 
 def run(code: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
-    )
+    code = textwrap.dedent(code)
+    # mmdet and mmseg cannot be imported without mmcv's operators, compiled or ours.
+    operators = importlib.util.find_spec("mmcv._ext")
+    if operators and not operators.origin:
+        code = "import mmsmlp.ops\n" + code
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
 
 
 BLOCK_IMPORTS = """

@@ -17,6 +17,7 @@ from torch import nn
 
 from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import BACKBONES
+from mmsmlp.weights import WEIGHTS, weights_for
 
 from .levels import Levels
 
@@ -43,6 +44,26 @@ def named_backbone(name: str, options: Mapping[str, Any] | None = None) -> dict[
             f"there is no backbone {name!r} (nearest: {close}); there are {', '.join(BACKBONES)}"
         )
     return {**BACKBONES[name], **(options or {})}
+
+
+def published_weights(name: str, backbone: str) -> str:
+    """What a config names as the checkpoint of published weights.
+
+    Args:
+        name: Of the weights, or ``'auto'`` for those of the backbone.
+        backbone: A key of ``BACKBONES``.
+
+    Raises:
+        SwapError: If there are none of this name, or they are of another backbone.
+    """
+    weights = weights_for(backbone) if name == "auto" else WEIGHTS.get(name)
+    if weights is None or weights.backbone != backbone:
+        own = [w.name for w in WEIGHTS.values() if w.backbone == backbone]
+        raise SwapError(
+            f"there are no weights {name!r} of {backbone}; "
+            + (f"there are {', '.join(own)}" if own else f"published are {', '.join(WEIGHTS)}")
+        )
+    return weights.path
 
 
 def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Module:

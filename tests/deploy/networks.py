@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mmsmlp.deploy.exporting import Loaded
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.models.backbones import S2MLP, CycleMLP, S2MLPv2, SMLPNet
 
 NETWORKS = {
     "smlpnet": lambda: SMLPNet(
@@ -16,6 +16,9 @@ NETWORKS = {
         dict(embed_dims=(8, 16), depths=(2, 1), patch_sizes=(4, 2), mlp_ratio=3),
         img_size=96,
         out_indices=(0, 1),
+    ),
+    "cyclemlp": lambda: CycleMLP(
+        dict(embed_dims=(8, 16), depths=(2, 1), mlp_ratios=(3, 2)), out_indices=(0, 1)
     ),
     "s2mlp": lambda: S2MLP(
         dict(embed_dims=12, depth=2, patch_size=16, mlp_ratio=4), out_indices=(1,)

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmsmlp.engine.hooks.calibration import calibrate_norms
+from mmsmlp.engine.hooks import calibrate_norms
 from tests.helpers import ROOT, load_tool
 
 pytest.importorskip("mmdet")

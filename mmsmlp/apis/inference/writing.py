@@ -13,7 +13,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
+from mmsmlp.checkpoints.io import PARTIAL, write_atomically
 from mmsmlp.errors import UsageError
 
 from .sources import quiet

@@ -157,7 +157,9 @@ def _read(path: Path) -> tuple[tuple[int, int], int, str]:
     try:
         with Image.open(io.BytesIO(content)) as image:
             pixels, is_jpeg = image.width * image.height, image.format == "JPEG"
-            turn = image.getexif().get(ORIENTATION, 1)
+            # Of a PNG, Pillow would read all pixels in search of it.
+            with_exif = image.format != "PNG" or "exif" in image.info
+            turn = image.getexif().get(ORIENTATION, 1) if with_exif else 1
             turn = turn if isinstance(turn, int) and 1 < turn <= 8 else 1
             if image.format in NOT_TURNED:
                 turn = INVERSE.get(turn, turn)
@@ -165,8 +167,9 @@ def _read(path: Path) -> tuple[tuple[int, int], int, str]:
                 # OpenCV may fill with grey what is missing. Little is computed.
                 image.draft("RGB", (1, 1))
                 image.load()
-    except Exception:  # Pillow does not read all that OpenCV does
-        if is_jpeg:
+    except Exception:
+        # Of what Pillow cannot open, OpenCV reads TIFFs; of others it may believe a broken header.
+        if is_jpeg or not (pixels or content.startswith((b"II", b"MM"))):
             return (0, 0), 1, UNREADABLE
     if pixels > MOST_PIXELS:
         return (0, 0), 1, f"of more than {MOST_PIXELS / 1e6:.0f} megapixels"

@@ -17,6 +17,11 @@ SMALL = {
         # Blocks that begin as the identity would hide what is in them.
         init_cfg=dict(type="Kaiming", layer=["Conv2d", "Linear"]),
     ),
+    "CycleMLP": dict(
+        arch=dict(embed_dims=(8, 16), depths=(1, 1), mlp_ratios=(2, 2)),
+        out_indices=(0, 1),
+        drop_path_rate=0.0,
+    ),
     "S2MLP": dict(arch=dict(embed_dims=16, depth=2, patch_size=16, mlp_ratio=2)),
 }
 # Of a training at several scales, portraits as well as landscapes.
