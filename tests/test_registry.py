@@ -14,7 +14,7 @@ def run(code: str) -> subprocess.CompletedProcess:
     code = textwrap.dedent(code)
     # mmdet and mmseg cannot be imported without mmcv's operators, compiled or ours.
     operators = importlib.util.find_spec("mmcv._ext")
-    if operators and not operators.origin:
+    if not (operators and operators.origin):
         code = "import mmsmlp.ops\n" + code
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
 
