@@ -7,15 +7,16 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
 import mmcv
 import numpy as np
 
-from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
+from mmsmlp.checkpoints.io import PARTIAL, write_atomically
 from mmsmlp.errors import UsageError
+
+from .sources import quiet
 
 
 class GrowingList:
@@ -73,7 +74,8 @@ def write_picture(image: np.ndarray, path: Path) -> Path:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        is_done, data = cv2.imencode(path.suffix, image)
+        with quiet():
+            is_done, data = cv2.imencode(path.suffix, image)
     except cv2.error:  # such as colours in a PGM, or more pixels than a JPEG may have
         is_done = False
     if not is_done:
@@ -135,12 +137,7 @@ class Folder:
     def __enter__(self) -> Folder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end_video()
         self.images.close()
         self.results.close()

@@ -10,6 +10,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmsmlp.models.backbones import SMLPNet
+
 LR, WEIGHT_DECAY, RATE = 1e-2, 0.05, 0.7
 
 # A small network of each kind, and the layer of every part of it, counted by hand.
@@ -37,6 +39,15 @@ NETWORKS: dict[str, tuple[dict[str, Any], list[int], dict[str, int]]] = {
         dict(
             type="mmsmlp.S2MLPv2",
             arch=dict(embed_dims=(8, 16), depths=(1, 2), patch_sizes=(7, 2), mlp_ratio=2),
+        ),
+        [8, 16],
+        PYRAMID,
+    ),
+    "cyclemlp": (
+        dict(
+            type="mmsmlp.CycleMLP",
+            arch=dict(embed_dims=(8, 16), depths=(1, 2), mlp_ratios=(2, 2)),
+            out_indices=(0, 1),
         ),
         [8, 16],
         PYRAMID,
@@ -221,7 +232,9 @@ def test_two_backbones_each_have_their_own_depth() -> None:
             head=nn.Conv1d(1, 1, 1),
         )
     )
-    pair.teacher.backbone.depths = (1,) * 9  # as if six more blocks followed
+    backbone = pair.teacher.backbone
+    first = backbone.depths[: len(backbone.stages) - 1]
+    backbone.depths = (*first, 9 - sum(first))  # as if six more blocks followed
     groups = settings(pair, optim_wrapper(pair))
     rates = {name: group["lr"] / LR for name, group in groups.items()}
     stem = "backbone.stages.0.patch_embed"
@@ -298,3 +311,12 @@ def test_what_is_scaled_must_be_given(missing: str) -> None:
                 paramwise_cfg=dict(layer_decay_rate=RATE),
             ),
         )
+
+
+def test_stages_that_are_not_built_do_not_count() -> None:
+    """Two of four stages: stem, one block, two blocks, and what follows."""
+    options = dict(arch=dict(embed_dims=(8, 8, 8, 8), depths=(1, 2, 3, 4), mlp_ratio=2))
+    network = SMLPNet(img_size=32, out_indices=(0, 1), **options)
+    assert network.get_layer_depth("stages.0.patch_embed.weight") == (0, 5)
+    assert network.get_layer_depth("stages.1.blocks.1.norm1.weight") == (3, 5)
+    assert network.get_layer_depth("head.weight") == (4, 5)

@@ -18,6 +18,11 @@ SMALL = {
     "S2MLPv2": dict(
         type="S2MLPv2", arch=dict(FOUR_STAGES, patch_sizes=(4, 2, 2, 2)), drop_path_rate=0.0
     ),
+    "CycleMLP": dict(
+        type="CycleMLP",
+        arch=dict(embed_dims=(8, 12, 16, 24), depths=(1, 2, 1, 2), mlp_ratios=(2, 2, 3, 2)),
+        drop_path_rate=0.0,
+    ),
     "S2MLP": dict(
         type="S2MLP",
         arch=dict(embed_dims=16, depth=4, patch_size=16, mlp_ratio=2),
