@@ -33,7 +33,8 @@ from benchmarks.terminal import show
 from mmengine.config import DictAction
 from rich.console import Console
 
-from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.engine.runner import run
+from mmsmlp.errors import UsageError
 
 NETWORKS = ["smlpnet_t", "s2mlpv2_s4", "swin_t", "resnet50"]
 COUNTED = ["smlpnet_t", "s2mlpv2_s4", "s2mlp_deep", "swin_t", "convnext_t", "resnet50"]

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from mmsmlp.engine.hooks.calibration import calibrate_norms, image_batches
 from mmsmlp.engine.runner import (
-    UsageError,
     base_parser,
     build_runner,
     check_checkpoint,
@@ -26,6 +25,7 @@ from mmsmlp.engine.runner import (
     load_config,
     run,
 )
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.engine.runner import run
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

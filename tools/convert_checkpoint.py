@@ -14,7 +14,6 @@ from torch import Tensor
 
 from mmsmlp import __version__
 from mmsmlp.checkpoints import (
-    CheckpointError,
     few,
     publishable,
     read_checkpoint,
@@ -23,7 +22,8 @@ from mmsmlp.checkpoints import (
     write_atomically,
 )
 from mmsmlp.checkpoints.publishing import convert, name_of_run, verify
-from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.engine.runner import run
+from mmsmlp.errors import CheckpointError, UsageError
 
 
 def parse_args() -> argparse.Namespace:

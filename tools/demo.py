@@ -7,7 +7,8 @@ from mmengine.device import get_device
 
 from mmsmlp.apis.demo import Choice, Host, example_images, find_choices, own_folder, serve
 from mmsmlp.checkpoints import guard_loading
-from mmsmlp.engine.runner import UsageError, add_trust_argument, read_config, run
+from mmsmlp.engine.runner import add_trust_argument, read_config, run
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

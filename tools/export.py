@@ -13,7 +13,6 @@ from mmsmlp.deploy import PRECISIONS, SUFFIXES, export, load_model
 from mmsmlp.deploy.runtimes import DEFAULTS
 from mmsmlp.engine.hooks.calibration import image_batches
 from mmsmlp.engine.runner import (
-    UsageError,
     base_parser,
     check_checkpoint,
     check_data,
@@ -21,6 +20,7 @@ from mmsmlp.engine.runner import (
     load_config,
     run,
 )
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

@@ -20,13 +20,13 @@ from mmsmlp.apis.inference import (
 from mmsmlp.checkpoints import guard_loading
 from mmsmlp.deploy import Exported, check_rest, graft, is_export, load_model
 from mmsmlp.engine.runner import (
-    UsageError,
     add_trust_argument,
     check_checkpoint,
     check_folder,
     read_config,
     run,
 )
+from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo.whole_models import build
 
 

@@ -11,7 +11,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.engine.runner import run
+from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo import BACKBONES, TASKS, WEIGHTS, Recipe, chosen, filters
 from mmsmlp.model_zoo.contents import add_list_arguments
 from mmsmlp.model_zoo.cost import paper_cost

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmsmlp.engine.runner import (
-    UsageError,
     base_parser,
     build_runner,
     check_checkpoint,
@@ -28,6 +27,7 @@ from mmsmlp.engine.runner import (
     load_config,
     run,
 )
+from mmsmlp.errors import UsageError
 
 # A detection is the same one if it is of the same class and overlaps as much.
 MIN_IOU = 0.95

@@ -15,7 +15,6 @@ from mmsmlp.checkpoints import few
 from mmsmlp.datasets.custom import (
     Annotations,
     Checked,
-    DataError,
     Set,
     boxes_of_classes,
     check_annotations,
@@ -24,7 +23,8 @@ from mmsmlp.datasets.custom import (
     read_annotations,
     split,
 )
-from mmsmlp.engine.runner import UsageError, check_new_config, read_config, run
+from mmsmlp.engine.runner import check_new_config, read_config, run
+from mmsmlp.errors import DataError, UsageError
 from mmsmlp.model_zoo import config_path, recipes
 from mmsmlp.swap import base_of
 

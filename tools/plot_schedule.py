@@ -14,7 +14,8 @@ from mmsmlp.engine.optim.schedule import (
     key_figures,
     learning_rates,
 )
-from mmsmlp.engine.runner import UsageError, read_config, run
+from mmsmlp.engine.runner import read_config, run
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

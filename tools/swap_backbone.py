@@ -11,10 +11,10 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.engine.runner import UsageError, check_checkpoint, check_new_config, run
+from mmsmlp.engine.runner import check_checkpoint, check_new_config, run
+from mmsmlp.errors import SwapError, UsageError
 from mmsmlp.swap import (
     BACKBONES,
-    SwapError,
     base_of,
     build_model,
     changed_settings,

@@ -4,7 +4,6 @@ from mmengine.registry import METRICS
 
 from mmsmlp.deploy import Exported, check_rest, graft, is_export
 from mmsmlp.engine.runner import (
-    UsageError,
     base_parser,
     build_runner,
     check_checkpoint,
@@ -13,6 +12,7 @@ from mmsmlp.engine.runner import (
     report,
     run,
 )
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """Train any detector, segmentor or classifier that a config describes."""
 
 from mmsmlp.engine.runner import (
-    UsageError,
     base_parser,
     build_runner,
     check_data,
@@ -11,6 +10,7 @@ from mmsmlp.engine.runner import (
     resume_from,
     run,
 )
+from mmsmlp.errors import UsageError
 
 
 def main() -> None:

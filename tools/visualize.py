@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from mmsmlp.engine.runner import UsageError, check_checkpoint, check_data, read_config, run
+from mmsmlp.engine.runner import check_checkpoint, check_data, read_config, run
+from mmsmlp.errors import PictureError, UsageError
 from mmsmlp.models.layers import AXIAL_MODES
 from mmsmlp.visualization import (
     FORMATS,
-    PictureError,
     axial_maps,
     build_backbone,
     draw_axial_maps,

@@ -1,6 +1,7 @@
 """Checkpoints: reading them safely, matching them to a network, writing them whole."""
 
-from .errors import CheckpointError, TornCheckpointError
+from mmsmlp.errors import CheckpointError, TornCheckpointError
+
 from .matching import Match, few, match
 from .pretrained import Pretrained, matched_pretrained
 from .reading import guard_loading, read_checkpoint, weights_of

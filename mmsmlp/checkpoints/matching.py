@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from mmsmlp.errors import CheckpointError
 from mmsmlp.models.layers import AxialMixing, CentredLayerNorm2d, SplitAttention, WeightedSum
-
-from .errors import CheckpointError
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 

@@ -11,7 +11,8 @@ from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, update_init_info
 from torch import Tensor, nn
 
-from .errors import CheckpointError
+from mmsmlp.errors import CheckpointError
+
 from .matching import Match, few, match
 from .reading import read_checkpoint, weights_of
 from .spach import from_spach, is_spach

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmsmlp.errors import CheckpointError
 from mmsmlp.registry import MODELS
 
-from .errors import CheckpointError
 from .matching import few, match
 from .spach import from_spach, is_spach
 

@@ -15,7 +15,8 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from .errors import CheckpointError, TornCheckpointError
+from mmsmlp.errors import CheckpointError, TornCheckpointError
+
 from .matching import few
 from .sizes import check_archive, check_tensors
 from .unpickling import STATE, TENSORS, load_safely, tensors_only

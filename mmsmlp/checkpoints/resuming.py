@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .errors import TornCheckpointError
+from mmsmlp.errors import TornCheckpointError
+
 from .reading import read_checkpoint
 
 OF_A_RUN = re.compile(r"(epoch|iter)_\d+(_iter_\d+)?\.pth")

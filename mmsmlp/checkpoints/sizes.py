@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError
+from mmsmlp.errors import CheckpointError
 
 
 def check_archive(path: str) -> None:

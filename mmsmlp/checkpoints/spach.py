@@ -9,7 +9,7 @@ from itertools import groupby
 
 from torch import Tensor
 
-from .errors import CheckpointError
+from mmsmlp.errors import CheckpointError
 
 # The modules of block b, theirs and ours. `proj_h` mixes along the width and `proh_w`, so spelt,
 # along the height.

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import CheckpointError
+from mmsmlp.errors import CheckpointError
+
 from .matching import Match, compare, few
 
 # What a model may need of a checkpoint: all that it predicts with, its backbone, or just anything,

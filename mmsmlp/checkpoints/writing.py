@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError
+from mmsmlp.errors import CheckpointError
+
 from .reading import import_safetensors
 
 # What the names of files end in that are not complete.

@@ -1,7 +1,8 @@
 """Models as files that runtimes other than torch take."""
 
+from mmsmlp.errors import ExportError
+
 from .checking import largest_difference
-from .errors import ExportError
 from .exporting import export, load_model
 from .form import export_form
 from .grafting import check_rest, graft, is_export

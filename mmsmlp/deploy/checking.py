@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import ExportError, one_line
+from mmsmlp.errors import ExportError
+
+from .exporters import one_line
 from .parts import Part
 from .runtimes import Exported
 

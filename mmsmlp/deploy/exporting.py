@@ -14,11 +14,11 @@ from mmengine.registry import DATASETS
 from mmengine.runner import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import CheckpointError, check_weights
+from mmsmlp.checkpoints import check_weights
+from mmsmlp.errors import CheckpointError, ExportError
 from mmsmlp.model_zoo.whole_models import build
 
 from .checking import SIZES, TOLERANCES, Difference, largest_difference
-from .errors import ExportError
 from .metadata import metadata_of
 from .parts import flatten, output_names, parts_of
 from .quantizing import quantize

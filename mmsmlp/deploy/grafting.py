@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .errors import ExportError
+from mmsmlp.errors import ExportError
+
 from .parts import KINDS, FeaturesAndHead, Part, Segmentor, kind_of
 from .runtimes import DEFAULTS, Exported
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmsmlp.errors import ExportError
 from mmsmlp.models.backbones.pyramid import PyramidBackbone
 
 from .blocks import PyramidForm, multiple
-from .errors import ExportError
 from .form import export_form
 
 # Nested sequences of numbers that stand for tensors.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .errors import library, quiet
+from .exporters import library, quiet
 from .writing import KEY, SUFFIXES, save_openvino
 
 

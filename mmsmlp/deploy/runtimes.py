@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import ExportError, library, quiet
+from mmsmlp.errors import ExportError
+
+from .exporters import library, quiet
 from .parts import unflatten
 from .writing import KEY, METADATA, SUFFIXES
 

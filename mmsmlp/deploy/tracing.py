@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .errors import ExportError, one_line, quiet
+from mmsmlp.errors import ExportError
+
+from .exporters import one_line, quiet
 
 # Of the image that is traced: no size of it on any level is a native one of ours.
 TRACED = (2, 3, 288, 320)

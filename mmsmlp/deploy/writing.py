@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
-from .errors import ExportError, library, one_line, quiet
+from mmsmlp.errors import ExportError
+
+from .exporters import library, one_line, quiet
 from .tracing import TRACED
 
 # From the first opset on that has Gelu, with LayerNormalization.

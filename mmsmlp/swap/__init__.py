@@ -1,8 +1,9 @@
 """The swap: another backbone in any config of mmdet or mmseg."""
 
+from mmsmlp.errors import SwapError
+
 from .backbones import BACKBONES, named_backbone
 from .differences import changed_settings, overrides
-from .errors import SwapError
 from .files import base_of, find_config, read_config, written
 from .proof import build_model, prove
 from .swapping import swap_backbone

@@ -13,9 +13,10 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import to_2tuple
 from torch import nn
 
+from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import BACKBONES
 
-from .errors import SwapError, missing_package, one_line
+from .failures import missing_package, one_line
 from .levels import Levels
 
 # Of the image that a backbone is tried on, if it takes any: a multiple of all strides there are.

@@ -13,9 +13,10 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.utils import is_installed
 
+from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import SHIPPED, config_path, configs_of
 
-from .errors import SwapError, one_line
+from .failures import one_line
 
 
 def find_config(name: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import log2
 
-from .errors import SwapError
+from mmsmlp.errors import SwapError
 
 # What an adapter between the two backbones makes of every map.
 ADAPTER_CHANNELS = 256

@@ -11,8 +11,10 @@ from mmengine.device import get_device
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmsmlp.errors import SwapError
+
 from .backbones import build
-from .errors import SwapError, one_line
+from .failures import one_line
 
 # Height and width of the image: no multiples of strides, and enough for the last map of SSD.
 PROOF_SIZE = (330, 310)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import SwapError
+from mmsmlp.errors import SwapError
 
 # Where the channels of maps stand: by DeepLabV3+ those of the finest, beside the map that it is
 # told to read; by Feature2Pyramid those that all maps share.

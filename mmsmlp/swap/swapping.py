@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from mmsmlp.errors import SwapError
+
 from .backbones import outputs_of, stages_of
-from .errors import SwapError, one_line, origin
+from .failures import one_line, origin
 from .levels import choose, undilated
 from .readers import host_of, readings, rewrite, used_positions
 from .recipe import adapt_optimizer, adapt_preprocessing

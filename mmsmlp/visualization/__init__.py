@@ -1,14 +1,15 @@
 """Pictures of networks, trainings and detections: what they show, computed and drawn."""
 
+from mmsmlp.errors import PictureError
+
 from .axial import AxialMap, applied_matrix, axial_maps, draw_axial_maps
 from .curves import Curves, draw_curves, read_curves, shown_metrics
 from .detection_errors import PrecisionRecall, confusion_matrix, largest_errors, precision_recall
 from .detections import Match, ground_truth, match_detections, read_detections
 from .error_sheet import draw_errors
-from .errors import PictureError
 from .features import Components, draw_features, principal_components
 from .networks import build_backbone, images_as_input, input_of, load_weights
-from .predictions import draw_sample
+from .predictions import draw_comparison, draw_sample
 from .receptive_field import draw_receptive_fields, extent, receptive_fields, relative
 from .style import FORMATS, save
 
@@ -25,6 +26,7 @@ __all__ = [
     "build_backbone",
     "confusion_matrix",
     "draw_axial_maps",
+    "draw_comparison",
     "draw_curves",
     "draw_errors",
     "draw_features",

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from torch import Tensor, nn
 
+from mmsmlp.errors import PictureError
 from mmsmlp.models.layers import AxialMixing, SparseMLP
 
-from .errors import PictureError
 from .style import DIVERGING, bare, new_figure
 
 PANEL = 1.35  # inches

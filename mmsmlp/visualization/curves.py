@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from .errors import PictureError
+from mmsmlp.errors import PictureError
+
 from .style import COLOURS, MARKERS, new_figure
 
 # What the names of metrics end in that are shown unless others are asked for.

@@ -16,8 +16,7 @@ from pycocotools import mask as boxes
 from pycocotools.coco import COCO
 
 from mmsmlp.checkpoints.unpickling import unpickle_safely
-
-from .errors import PictureError
+from mmsmlp.errors import PictureError
 
 
 def ground_truth(dataset: Any) -> COCO:

@@ -19,8 +19,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmsmlp.checkpoints import Pretrained
-
-from .errors import PictureError
+from mmsmlp.errors import PictureError
 
 # ImageNet's mean and standard deviation, by channel.
 MEAN = (123.675, 116.28, 103.53)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmsmlp.checkpoints import CheckpointError, match
+from mmsmlp.checkpoints import match
+from mmsmlp.errors import CheckpointError
 from mmsmlp.models.layers import (
     AxialMixing,
     CentredLayerNorm2d,

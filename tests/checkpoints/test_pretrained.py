@@ -9,7 +9,8 @@ import torch
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import CheckpointError, from_spach
+from mmsmlp.checkpoints import from_spach
+from mmsmlp.errors import CheckpointError
 from mmsmlp.models.backbones import SMLPNet
 from mmsmlp.models.layers import resampling_matrix
 from mmsmlp.registry import MODELS

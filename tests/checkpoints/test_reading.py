@@ -16,7 +16,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from mmsmlp.checkpoints import CheckpointError, read_checkpoint, unpickling, weights_of
+from mmsmlp.checkpoints import read_checkpoint, unpickling, weights_of
+from mmsmlp.errors import CheckpointError
 
 TENSORS = {"a": torch.arange(3.0)}
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmsmlp.checkpoints import CheckpointError, newest_checkpoint
-from mmsmlp.engine.runner import UsageError, resume_from
+from mmsmlp.checkpoints import newest_checkpoint
+from mmsmlp.engine.runner import resume_from
+from mmsmlp.errors import CheckpointError, UsageError
 
 
 @pytest.fixture

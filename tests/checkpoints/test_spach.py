@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mmsmlp.checkpoints import CheckpointError, from_spach, is_spach
+from mmsmlp.checkpoints import from_spach, is_spach
+from mmsmlp.errors import CheckpointError
 from mmsmlp.models.backbones import SMLPNet
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import CheckpointError, check_weights
+from mmsmlp.checkpoints import check_weights
+from mmsmlp.errors import CheckpointError
 
 
 def model(classes: int = 3) -> nn.Module:

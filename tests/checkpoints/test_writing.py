@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmsmlp.checkpoints import CheckpointError, publishable, serialise, write_atomically
+from mmsmlp.checkpoints import publishable, serialise, write_atomically
+from mmsmlp.errors import CheckpointError
 
 META = {
     "classes": ("a", "b"),

@@ -8,9 +8,10 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mmsmlp.deploy import Exported, ExportError, export
+from mmsmlp.deploy import Exported, export
 from mmsmlp.deploy.checking import Difference, largest_difference
 from mmsmlp.deploy.exporting import Loaded
+from mmsmlp.errors import ExportError
 from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
 
 pytest.importorskip("onnxscript", reason="the extra `deploy` is not installed")

@@ -8,8 +8,9 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmsmlp.deploy import ExportError, check_rest, graft
+from mmsmlp.deploy import check_rest, graft
 from mmsmlp.deploy.parts import flatten, kind_of, parts_of, unflatten
+from mmsmlp.errors import ExportError
 
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), patch_sizes=(4, 2, 2, 2), mlp_ratio=2)
 BACKBONE = dict(type="mmsmlp.SMLPNet", arch=ARCH, img_size=64)

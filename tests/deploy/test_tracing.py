@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmsmlp.deploy import ExportError
 from mmsmlp.deploy.tracing import adaptive_avg_pool2d, linspace, open_functions, trace
+from mmsmlp.errors import ExportError
 
 
 @pytest.mark.parametrize("size", [(1, 3), (2, 6), 3, 1, (1, 1), (None, 2)])

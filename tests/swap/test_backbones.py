@@ -2,8 +2,8 @@
 
 import pytest
 
+from mmsmlp.errors import SwapError
 from mmsmlp.registry import MODELS
-from mmsmlp.swap import SwapError
 from mmsmlp.swap.backbones import build, outputs_of
 from mmsmlp.swap.levels import Levels
 

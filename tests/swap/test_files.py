@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.swap import SwapError, base_of, find_config, written
+from mmsmlp.errors import SwapError
+from mmsmlp.swap import base_of, find_config, written
 
 
 def test_a_config_beside_is_named_by_its_path_from_the_new_one(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmsmlp.swap import SwapError
+from mmsmlp.errors import SwapError
 from mmsmlp.swap.levels import Levels, choose, undilated
 
 PYRAMID = Levels((80, 160, 320, 640), (4, 8, 16, 32))

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from mmsmlp.errors import SwapError
 from mmsmlp.models.backbones import SMLPNet
-from mmsmlp.swap import SwapError, build_model, prove, swap_backbone
+from mmsmlp.swap import build_model, prove, swap_backbone
 from mmsmlp.swap.backbones import build
-from mmsmlp.swap.errors import one_line
+from mmsmlp.swap.failures import one_line
 from mmsmlp.swap.recipe import RGB
 
 SMALL = dict(arch=dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratio=2), img_size=64)

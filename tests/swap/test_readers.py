@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.swap import SwapError
+from mmsmlp.errors import SwapError
 from mmsmlp.swap.readers import host_of, readings, rewrite, used_positions
 
 RESNET = (256, 512, 1024, 2048)

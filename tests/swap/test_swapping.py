@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.swap import SwapError, named_backbone, swap_backbone
+from mmsmlp.errors import SwapError
+from mmsmlp.swap import named_backbone, swap_backbone
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from benchmarks.cost import FullForm, multiply_adds
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from mmsmlp.models.layers import SparseMLP
 
 # In place of sMLPNet-T: a 1x1 convolution of 3 to 5 channels.

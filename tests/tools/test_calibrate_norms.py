@@ -12,8 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import mmsmlp.datasets.mini.swap
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import CheckpointError, UsageError
 
 from tests.tools.test_train import tool, write_config  # isort: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 RLE = dict(size=[2, 2], counts=[4])

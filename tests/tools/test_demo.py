@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 import demo
 from mmsmlp.apis.demo import Choice
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from mmengine.config import Config
 from pycocotools import mask as coco_mask
 
 import mmsmlp.datasets.mini.swap
-from mmsmlp.deploy import ExportError
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import ExportError, UsageError
 from mmsmlp.model_zoo.whole_models import build
 
 from tests.tools.test_train import METRIC, ROOT, tool, write_config  # isort: skip

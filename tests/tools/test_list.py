@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo.cost import paper_cost
 from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
 

@@ -10,10 +10,10 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsmlp.engine.runner import UsageError
-
 from tests.conftest import OWN_DATA  # isort: skip
 from tests.tools.test_train import tool  # isort: skip
+
+from mmsmlp.errors import UsageError
 
 pytest.importorskip("mmdet")
 SQUARE = [[4, 5, 20, 5, 20, 15, 4, 15]]

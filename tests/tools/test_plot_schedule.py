@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 

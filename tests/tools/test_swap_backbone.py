@@ -11,7 +11,7 @@ from mmengine.config import Config
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 import swap_backbone
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from mmsmlp.models.backbones import SMLPNet
 from mmsmlp.models.layers.axial import resize_axial_map
 from mmsmlp.swap import build_model

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import mmsmlp.datasets.mini.swap
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = """dict(

@@ -11,7 +11,8 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 import mmsmlp.datasets.mini.swap
-from mmsmlp.checkpoints import CheckpointError, guard_loading
+from mmsmlp.checkpoints import guard_loading
+from mmsmlp.errors import CheckpointError
 
 from tests.tools.test_train import tool, write_config  # isort: skip
 

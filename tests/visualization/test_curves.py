@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mmsmlp.visualization import PictureError, draw_curves, read_curves, save, shown_metrics
+from mmsmlp.errors import PictureError
+from mmsmlp.visualization import draw_curves, read_curves, save, shown_metrics
 
 
 def write_log(work_dir: Path, start: str, records: list[dict], end: str = "") -> None:

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("pycocotools")
 
+from mmsmlp.errors import PictureError
 from mmsmlp.visualization import (
-    PictureError,
     confusion_matrix,
     draw_errors,
     ground_truth,

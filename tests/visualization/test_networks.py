@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from mmsmlp.errors import PictureError
 from mmsmlp.models.backbones import S2MLPv2, SMLPNet
 from mmsmlp.models.layers import AXIAL_MODES, AxialMixing
 from mmsmlp.visualization import (
-    PictureError,
     applied_matrix,
     axial_maps,
     draw_axial_maps,

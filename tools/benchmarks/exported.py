@@ -10,7 +10,7 @@ from mmcv.cnn import fuse_conv_bn
 from torch import Tensor
 
 from mmsmlp.deploy import Exported
-from mmsmlp.deploy.errors import quiet
+from mmsmlp.deploy.exporters import quiet
 from mmsmlp.deploy.parts import Part, flatten, output_names, parts_of
 from mmsmlp.deploy.quantizing import quantize
 from mmsmlp.deploy.tracing import trace

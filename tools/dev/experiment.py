@@ -9,7 +9,8 @@ from experiments.jobs import JobFailed, is_done, run_jobs
 from experiments.reporting import report
 from rich.console import Console
 
-from mmsmlp.engine.runner import UsageError, run
+from mmsmlp.engine.runner import run
+from mmsmlp.errors import UsageError
 
 EXPERIMENTS = dict(transfer=transfer, resolution=resolution, padding=padding)
 

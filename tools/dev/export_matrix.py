@@ -13,10 +13,11 @@ from documents import DOCS, renew_tables
 from mmengine.config import Config
 from swap_matrix import CONFIGS, outcomes, swapped
 
-from mmsmlp.deploy import ExportError, export
+from mmsmlp.deploy import export
 from mmsmlp.deploy.exporting import Loaded
 from mmsmlp.engine.runner import markdown_table
-from mmsmlp.swap import SwapError, build_model
+from mmsmlp.errors import ExportError, SwapError
+from mmsmlp.swap import build_model
 
 DOCUMENT = DOCS / "deployment.md"
 HEADING = "## What exports\n"

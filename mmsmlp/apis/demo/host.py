@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from mmsmlp.engine.runner import UsageError, check_checkpoint, read_config
+from mmsmlp.engine.runner import check_checkpoint, read_config
+from mmsmlp.errors import UsageError
 
 from .choices import Choice
 from .fields import as_html

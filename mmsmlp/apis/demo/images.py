@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmsmlp.datasets.custom.images import FORMATS
 from mmsmlp.datasets.mini.scenes import render_scene
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 MEGAPIXELS = 50
 LIMIT = f"at most {MEGAPIXELS} megapixels are taken"

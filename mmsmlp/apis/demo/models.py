@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 
 from mmsmlp.deploy import load_model
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 from mmsmlp.visualization import draw_sample, receptive_fields
 
 from .images import as_shown, size_of

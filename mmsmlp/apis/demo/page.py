@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import CheckpointError, UsageError
 from mmsmlp.models.layers import AXIAL_MODES
 
 from .fields import LEGEND

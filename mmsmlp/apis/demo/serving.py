@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmsmlp.engine.runner import UsageError, library
+from mmsmlp.engine.runner import library
+from mmsmlp.errors import UsageError
 
 from .host import Host
 

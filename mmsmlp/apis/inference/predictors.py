@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmsmlp.deploy import Exported
 from mmsmlp.deploy.metadata import test_pipeline
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 from .preparing import sized, steps_behind_loading
 

@@ -9,7 +9,7 @@ import mmcv
 import numpy as np
 from mmcv.transforms import CenterCrop, Resize
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 Step = Mapping[str, Any]
 # Steps that choose the part of an image and its size.

@@ -14,7 +14,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")

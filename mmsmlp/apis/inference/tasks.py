@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 from .drawing import colours_of, label_region, tint, write_text
 from .writing import write_picture

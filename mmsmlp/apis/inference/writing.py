@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 
 class GrowingList:

@@ -1,8 +1,9 @@
 """Own data: an annotation file in COCO's format, checked, split, and put into a config."""
 
+from mmsmlp.errors import DataError
+
 from .annotations import Annotations, read_annotations
 from .checking import Checked, boxes_of_classes, check_annotations
-from .errors import DataError
 from .images import Images, look_at_images
 from .splitting import split
 from .writing import Set, config_text

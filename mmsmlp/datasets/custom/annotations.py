@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsmlp.checkpoints import few
-
-from .errors import DataError
+from mmsmlp.errors import DataError
 
 # What mmdet cannot do without, in each list of the file.
 KEYS = {

@@ -10,9 +10,9 @@ from numbers import Real
 from typing import Any
 
 from mmsmlp.checkpoints import few
+from mmsmlp.errors import DataError
 
 from .annotations import Annotations, named_categories, repeated
-from .errors import DataError
 from .images import Images
 from .masks import fits, is_empty
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 from hashlib import sha256
 
+from mmsmlp.errors import DataError
+
 from .annotations import Annotations
-from .errors import DataError
 
 
 def split(data: Annotations, share: float) -> tuple[Annotations, Annotations]:

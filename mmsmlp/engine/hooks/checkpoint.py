@@ -10,8 +10,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from mmsmlp.checkpoints import CheckpointError, remove_partial, write_atomically
-from mmsmlp.errors import RunError
+from mmsmlp.checkpoints import remove_partial, write_atomically
+from mmsmlp.errors import CheckpointError, RunError
 from mmsmlp.registry import HOOKS
 
 BACKEND = "mmsmlp"

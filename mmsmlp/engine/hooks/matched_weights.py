@@ -8,7 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmsmlp.checkpoints import CheckpointError, check_weights
+from mmsmlp.checkpoints import check_weights
+from mmsmlp.errors import CheckpointError
 from mmsmlp.registry import HOOKS
 
 

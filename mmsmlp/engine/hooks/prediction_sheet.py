@@ -17,15 +17,15 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from mmsmlp.registry import HOOKS
-from mmsmlp.visualization import draw_sample
+from mmsmlp.visualization import draw_comparison
 
 
 @HOOKS.register_module()
 class PredictionSheetHook(Hook):
     """Writes ``predictions.png`` into the work directory after each validation or test.
 
-    Images are picked at equal distances from the whole set and drawn by the visualizer of the
-    library at hand, so that detection, segmentation and classification look as they always do.
+    Images are picked at equal distances from the whole set. Objects are drawn alike on both sides;
+    segmentation and classification are drawn by the visualizer of their library.
 
     Args:
         num_images: How many images the sheet shows.
@@ -34,7 +34,7 @@ class PredictionSheetHook(Hook):
 
     priority = "VERY_LOW"
 
-    def __init__(self, num_images: int = 12, filename: str = "predictions.png") -> None:
+    def __init__(self, num_images: int = 8, filename: str = "predictions.png") -> None:
         self.num_images = num_images
         self.filename = filename
         self._panels: list[np.ndarray] = []
@@ -71,7 +71,7 @@ class PredictionSheetHook(Hook):
         wanted = batches.count(batch_idx)
         for sample in outputs[:wanted]:
             image = mmcv.imread(sample.img_path, channel_order="rgb")
-            self._panels.append(draw_sample(runner.visualizer, image, sample))
+            self._panels.append(draw_comparison(runner.visualizer, image, sample))
 
     @master_only
     def _after_epoch(self, runner: Runner, mode: str = "train") -> None:

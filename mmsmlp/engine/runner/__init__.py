@@ -1,10 +1,11 @@
 """What the tools have in common: arguments, configs, checks, and the run itself."""
 
+from mmsmlp.errors import UsageError
+
 from .arguments import add_trust_argument, base_parser
 from .checking import check_checkpoint, check_data, check_folder, check_new_config
 from .configs import load_config, read_config
 from .datasets import find_dataset_meta, find_test_pipeline, inner_datasets
-from .errors import UsageError
 from .extras import library
 from .markdown import markdown_row, markdown_table
 from .precision import fit_precision

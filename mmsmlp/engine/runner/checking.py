@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .errors import UsageError
+from mmsmlp.errors import UsageError
 
 
 def check_data(cfg: Config, *splits: str) -> None:

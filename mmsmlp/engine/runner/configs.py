@@ -11,9 +11,8 @@ from mmengine.hooks import CheckpointHook
 
 from mmsmlp.checkpoints import guard_loading
 from mmsmlp.datasets.mini.swap import use_mini
+from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo import config_path
-
-from .errors import UsageError
 
 RUN_HOOKS = (
     "mmsmlp.LossCurveHook",

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from .errors import UsageError
+from mmsmlp.errors import UsageError
 
 # Under these names, ConcatDataset, RepeatDataset and the other wrappers hold data sets.
 WRAPPED = ("dataset", "datasets")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from .errors import UsageError
+from mmsmlp.errors import UsageError
 
 
 def library(name: str, extra: str, error: type[UsageError] = UsageError) -> ModuleType:

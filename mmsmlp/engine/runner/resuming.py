@@ -5,9 +5,9 @@ from __future__ import annotations
 from mmengine.config import Config
 
 from mmsmlp.checkpoints import newest_checkpoint, read_checkpoint
+from mmsmlp.errors import UsageError
 
 from .checking import check_checkpoint
-from .errors import UsageError
 
 
 def resume_from(cfg: Config, checkpoint: str, trust: bool = False) -> bool:

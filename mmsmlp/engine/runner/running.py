@@ -16,11 +16,10 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.errors import RunError
+from mmsmlp.errors import CheckpointError, RunError, UsageError
 
 from .checking import check_folder, empty_data_set
-from .errors import UsageError
+from .memory import keep_freed_memory
 from .processes import is_lost_process, join_without_gpu
 
 # A full disk, a quota, a limit, or a disk that became read-only.
@@ -39,6 +38,7 @@ def build_runner(cfg: Config) -> Runner:
     except ValueError as error:
         raise UsageError(f"--launcher: {error}") from error
     check_folder(cfg.work_dir, "the work directory", "--work-dir")
+    keep_freed_memory()
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
 
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from mmsmlp.apis.demo import Answer, Choice, Host, Wish, find_choices
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import CheckpointError, UsageError
 
 
 @pytest.fixture

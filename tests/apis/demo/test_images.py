@@ -11,7 +11,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmsmlp.apis.demo.images import as_shown, example_images, read_image, size_of
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 
 def header_of_png(width: int, height: int) -> bytes:

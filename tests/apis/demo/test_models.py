@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmsmlp.apis.demo.images import read_image
 from mmsmlp.apis.demo.models import MAX_INPUT, Model
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 
 def paths(work_dirs: Path, kind: str) -> tuple[str, str]:

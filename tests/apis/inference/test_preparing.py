@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmsmlp.apis.inference.preparing import sized, steps_behind_loading
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 LOADING = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations", reduce_zero_label=True)]
 PIPELINES = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmsmlp.apis.inference.sources import frames_of, read_image, sources_of
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 SIZE = (24, 32)
 

@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
 from mmsmlp.apis.inference.tasks import Classification, Detection, Segmentation, chosen_labels
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import UsageError
 
 META = dict(classes=("cat", "dog", "bird"), palette=[(200, 0, 0), (0, 200, 0), (0, 0, 200)])
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from mmsmlp.apis.inference.writing import Folder, GrowingList, Video, write_picture
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.engine.runner import UsageError
+from mmsmlp.errors import CheckpointError, UsageError
 
 APPEND = """
 import sys

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.datasets.custom import DataError, read_annotations
+from mmsmlp.datasets.custom import read_annotations
+from mmsmlp.errors import DataError
 
 
 def changed(data: dict[str, Any], where: str, value: Any) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mmsmlp.datasets.custom import DataError, Images, check_annotations
+from mmsmlp.datasets.custom import Images, check_annotations
+from mmsmlp.errors import DataError
 
 TRIANGLE = [[0, 0, 9, 0, 9, 9]]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsmlp.datasets.custom import DataError, look_at_images
+from mmsmlp.datasets.custom import look_at_images
+from mmsmlp.errors import DataError
 
 
 def test_missing_and_broken_images_are_told_apart(own_images: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mmsmlp.datasets.custom import DataError, split
+from mmsmlp.datasets.custom import split
+from mmsmlp.errors import DataError
 
 
 def names(data: dict) -> set[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.checkpoints import CheckpointError
-from mmsmlp.engine.runner import UsageError, check_data, run
+from mmsmlp.engine.runner import check_data, run
+from mmsmlp.errors import CheckpointError, UsageError
 
 
 def config(dataset: dict) -> Config:

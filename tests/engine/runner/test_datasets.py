@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.engine.runner import UsageError, find_dataset_meta, find_test_pipeline
+from mmsmlp.engine.runner import find_dataset_meta, find_test_pipeline
+from mmsmlp.errors import UsageError
 
 STEPS = [dict(type="LoadImageFromFile"), dict(type="Resize", scale=96)]
 PART = dict(type="BaseDataset", metainfo=dict(classes=("a", "b")), pipeline=STEPS)

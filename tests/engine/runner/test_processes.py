@@ -7,8 +7,9 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
-from mmsmlp.engine.runner import UsageError, build_runner, run
+from mmsmlp.engine.runner import build_runner, run
 from mmsmlp.engine.runner.processes import is_lost_process, join_without_gpu
+from mmsmlp.errors import UsageError
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
 

@@ -3,7 +3,7 @@
 import pytest
 from export_matrix import DENSE, DOCUMENT, HEADING, NAMES, check
 
-from mmsmlp.deploy import ExportError
+from mmsmlp.errors import ExportError
 
 
 def documented() -> dict[str, str]:

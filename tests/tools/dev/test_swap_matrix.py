@@ -4,7 +4,7 @@ import pytest
 import torch
 from swap_matrix import BACKBONES, CONFIGS, DOCUMENT, MMDET, MMSEG, check
 
-from mmsmlp.swap import SwapError
+from mmsmlp.errors import SwapError
 
 # Its head divides in place what torch 2.1 needs for the gradient, whatever the backbone.
 FAILS_WITH_TORCH_21 = "mmseg::dnlnet/dnl_r50-d8_4xb4-160k_ade20k-512x512.py"

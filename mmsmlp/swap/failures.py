@@ -1,14 +1,9 @@
-"""What stands in the way of a swap."""
+"""Errors of other libraries, in one line."""
 
 import re
 import traceback
 
 from torch import nn
-
-
-class SwapError(Exception):
-    """A model cannot take the backbone; the message says why, in a line."""
-
 
 # What Python and OpenMMLab's models say of a package that is not there.
 MISSING = re.compile(r"No module named '(\w+)|(\w+) is not installed|pip install [\"`']?(\w[\w-]*)")

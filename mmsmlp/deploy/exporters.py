@@ -1,4 +1,4 @@
-"""What can go wrong with an export."""
+"""Libraries that export: imported, silenced, and their errors in one line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from mmsmlp.engine import runner as launch
-
-
-class ExportError(launch.UsageError):
-    """A model that cannot be exported, or a file that is no export; one line says why."""
+from mmsmlp.engine import runner
+from mmsmlp.errors import ExportError
 
 
 def library(name: str) -> ModuleType:
@@ -21,7 +18,7 @@ def library(name: str) -> ModuleType:
     Raises:
         ExportError: If it is not installed.
     """
-    return launch.library(name, "deploy", ExportError)
+    return runner.library(name, "deploy", ExportError)
 
 
 def one_line(error: BaseException) -> str:

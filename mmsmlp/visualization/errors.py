@@ -1,5 +1,0 @@
-"""What can go wrong with a picture."""
-
-
-class PictureError(ValueError):
-    """There is nothing to draw; the message says why."""
