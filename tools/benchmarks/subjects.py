@@ -195,7 +195,7 @@ def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RAT
         drop_path_rate: Of networks that have drop path; each network's default if None.
     """
     if subject.is_ours:
-        import mmsmlp.models.backbones  # noqa: F401
+        import mmsmlp.backbones  # noqa: F401, by the name that earlier checkouts have as well
         from mmsmlp.swap.backbones import BACKBONES
 
         cfg = dict(BACKBONES[subject.name], with_cp=subject.with_cp)
