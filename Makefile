@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env train pretrain test test-kill test-upstream fuzz docs mutants lint format clean
+.PHONY: help env train pretrain test test-kill test-upstream test-theirs fuzz docs mutants lint format clean
 
 # The pinned environment is for Python 3.11: take it by name where python3 is another version.
 PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -43,6 +43,10 @@ test-kill: env ## Kill a training at 20 random moments, and compare it with an u
 fuzz: env ## Try thousands of odd settings, images, checkpoints and configs; others each time
 	$(VENV_PYTHON) -m pytest tests/fuzz --hypothesis-profile fuzz --hypothesis-show-statistics \
 		--timeout 3600
+
+test-theirs: env ## Run the libraries' own tests on our backbones: MMDET=… MMSEG=… MMPRETRAIN=… (checkouts)
+	$(VENV_PYTHON) tools/dev/theirs.py $(if $(MMDET),--mmdet $(MMDET)) \
+		$(if $(MMSEG),--mmseg $(MMSEG)) $(if $(MMPRETRAIN),--mmpretrain $(MMPRETRAIN))
 
 mutants: env ## Break the package in many ways, one at a time, and see whether the tests notice
 	$(VENV_PYTHON) tools/dev/mutants.py

@@ -3,7 +3,7 @@
 _base_ = "_base_/in1k.py"
 
 model = dict(
-    # These images have no padding, and a GPU would do the work of 'left_out' all the same.
-    backbone=dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1, training_padding="kept"),
+    # These images have no padding, and a GPU would be waited for to know.
+    backbone=dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1, training_padding="include"),
     head=dict(in_channels=384),
 )

@@ -27,19 +27,21 @@ IMPORTS = {
     "visualization": ["errors", "models.layers", "checkpoints"],
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
-    "model_zoo": ["registry"],
+    "model_zoo": ["errors", "datasets.custom", "registry"],
     "datasets.mini": ["model_zoo"],
-    "swap": ["errors", "engine.optim", "model_zoo"],
-    "engine.runner": ["errors", "checkpoints", "model_zoo", "datasets.mini"],
+    "engine.runner": [
+        *["errors", "checkpoints", "datasets.custom", "model_zoo", "datasets.mini"],
+    ],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],
         *["model_zoo", "engine.runner"],
     ],
-    "apis.inference": ["errors", "checkpoints", "deploy"],
+    "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner", "deploy"],
     "apis.demo": [
-        *["errors", "models.layers", "visualization", "datasets.custom"],
-        *["datasets.mini", "engine.runner", "deploy"],
+        *["errors", "visualization"],
+        *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
+    "swap": ["errors", "engine.optim", "model_zoo", "apis.inference"],
     "__main__": ["model_zoo"],
 }
 # Former places of sub-packages.

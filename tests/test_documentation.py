@@ -198,14 +198,28 @@ def test_the_example_of_a_backbone_runs(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "config.py").write_text(config)
     monkeypatch.syspath_prepend(tmp_path)
     model = Config.fromfile(tmp_path / "config.py").model
+    options = [
+        dict(),
+        dict(training_padding="crop", norm_eval=True, drop_path_rate=0.2),
+        dict(training_padding="include", with_cp=True, frozen_stages=1, in_channels=3),
+        dict(out_indices=(3, 0, -2), init_cfg=dict(type="Kaiming", layer="Linear")),
+    ]
+    x = torch.rand(2, 3, 97, 61)
+    x[1, :, 50:] = 0
     try:
-        backbone = MODELS.build(model.backbone).eval()
+        backbones = [MODELS.build(dict(model.backbone, **each)) for each in options]
     finally:
         MODELS.module_dict.pop("PoolNet", None)
         sys.modules.pop("poolnet", None)
-    maps = backbone(torch.rand(2, 3, 97, 61))
-    assert [tuple(y.shape[1:]) for y in maps] == [
-        (channels, -(-97 // stride), -(-61 // stride))
-        for channels, stride in zip(model.neck.in_channels, (4, 8, 16, 32), strict=True)
-    ]
-    assert all(torch.isfinite(y).all() for y in maps)
+    for backbone, each in zip(backbones, options, strict=True):
+        backbone.init_weights()
+        for training in (True, False):
+            maps = backbone.train(training)(x)
+            expected = [
+                (channels, -(-97 // stride), -(-61 // stride))
+                for channels, stride in zip(model.neck.in_channels, (4, 8, 16, 32), strict=True)
+            ]
+            expected = [expected[i] for i in each.get("out_indices", range(4))]
+            assert [tuple(y.shape[1:]) for y in maps] == expected
+            assert all(torch.isfinite(y).all() for y in maps)
+        sum(y.square().mean() for y in backbone.train()(x)).backward()

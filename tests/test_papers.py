@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
 from mmsmlp.models.backbones.pyramid import PyramidBackbone
-from mmsmlp.models.layers import SS1, SS2, STAY, ChannelMLP
+from mmsmlp.models.layers import IDENTITY_SHIFT, SS1, SS2, ChannelMLP
 from mmsmlp.models.layers.shift import DOWN, LEFT, RIGHT, UP
 
 
@@ -136,7 +136,7 @@ S2MLP_ROWS = [
         for name, directions in {
             "a": SS1, "b": (*SS1, *DIAGONALS), "c": (RIGHT, DOWN), "d": (LEFT, UP),
             "e": (RIGHT, LEFT), "f": (DOWN, UP), "g": (RIGHT,), "h": (LEFT,), "i": (DOWN,),
-            "j": (UP,), "none": STAY,
+            "j": (UP,), "none": IDENTITY_SHIFT,
         }.items()
     ),
     *(
@@ -162,7 +162,10 @@ S2MLPV2_ROWS = [
         "Small/7, mean", S2MLPv2, dict(arch="small/7", fusion="mean"), "22", "6.9",
         our_params="22.9", why="the paper rounds down",
     ),
-    Row("Small/7, no second map", S2MLPv2, dict(arch="small/7", shifts=(SS1, STAY)), "22", "6.2"),
+    Row(
+        "Small/7, no second map", S2MLPv2, dict(arch="small/7", shifts=(SS1, IDENTITY_SHIFT)),
+        "22", "6.2",
+    ),
     Row("Small/7, no third map", S2MLPv2, dict(arch="small/7", shifts=(SS1, SS2)), "22", "6.2"),
     *(
         Row(arch, S2MLPv2, dict(arch=arch), None, None, params, flops, "left to future work")

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from mmengine.device import get_device
 
-from mmsmlp.apis.demo import Choice, Host, example_images, find_choices, own_folder, serve
+from mmsmlp.apis.demo import (
+    Choice,
+    PredictionService,
+    example_images,
+    find_choices,
+    own_folder,
+    serve,
+)
 from mmsmlp.checkpoints import guard_loading
 from mmsmlp.engine.runner import add_trust_argument, read_config, run
 from mmsmlp.errors import UsageError
@@ -49,9 +56,9 @@ def main() -> None:
     first = next(iter(choices))
     cfg = read_config(choices[first].config)
     with own_folder() as folder:
-        host = Host(choices, args.device or get_device())
-        print(f"{first}: {host.load(first)}")
-        serve(host, args.examples or example_images(cfg, folder), args.host, args.port)
+        service = PredictionService(choices, args.device or get_device())
+        print(f"{first}: {service.load(first)}")
+        serve(service, args.examples or example_images(cfg, folder), args.host, args.port)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from torch import nn
 
-from mmsmlp.apis.inference import (
-    TASKS,
-    Detection,
-    FilePredictor,
-    ModelPredictor,
-    Predictor,
-    Task,
-    predict_all,
-    sources_of,
-)
+from mmsmlp.apis.inference import Predictor, Source, build_task, predict_all, sources_of
 from mmsmlp.checkpoints import guard_loading
-from mmsmlp.deploy import Exported, check_rest, graft, is_export, load_model
+from mmsmlp.deploy import Exported, check_rest, config_of, is_export, load_model, use_exported
 from mmsmlp.engine.runner import (
     add_trust_argument,
     check_checkpoint,
@@ -34,8 +26,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "config",
-        help="its path, or `mmsmlp::…` for an installed one; "
-        "left out with an exported classifier or segmentor",
+        help="its path, or `mmsmlp::…` for an installed one; an exported file has its own",
     )
     parser.add_argument("checkpoint", help="path or URL of the checkpoint, or an exported file")
     parser.add_argument(
@@ -68,63 +59,52 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def of_checkpoint(args: argparse.Namespace, cfg: Config) -> tuple[Predictor, Task]:
-    """What a checkpoint predicts with."""
-    if args.rest:
-        raise UsageError(f"--rest goes with an exported file, and {args.checkpoint!r} is none")
-    check_checkpoint(args.checkpoint)
-    loaded = load_model(cfg, args.checkpoint)
-    print(f"{loaded.summary}; from {args.checkpoint}")
-    model = loaded.model.to(args.device or get_device())
-    return ModelPredictor(model, cfg, args.size), task_of(cfg.default_scope, loaded.meta, args, cfg)
-
-
-def of_file(args: argparse.Namespace, cfg: Config | None) -> tuple[Predictor, Task]:
-    """What an exported file predicts with."""
+def load(args: argparse.Namespace) -> tuple[nn.Module, dict, Config]:
+    """The model, classes and palette, and the config, of a checkpoint or an exported file."""
+    cfg = None if args.config is None else read_config(args.config)
+    if not is_export(args.checkpoint):
+        if args.rest:
+            raise UsageError(f"--rest goes with an exported file, and {args.checkpoint!r} is none")
+        check_checkpoint(args.checkpoint)
+        loaded = load_model(cfg, args.checkpoint)
+        print(f"{loaded.summary}; from {args.checkpoint}")
+        return loaded.model.to(args.device or get_device()), loaded.meta, cfg
     exported = Exported(args.checkpoint)
-    kind = exported.metadata["kind"]
     check_rest(args.checkpoint, exported, args.rest)
-    if kind in ("classifier", "segmentor"):
-        task = task_of(kind, exported.metadata, args)
-        return FilePredictor(exported, cfg, args.size), task
-    if cfg is None:
-        raise UsageError(f"{args.checkpoint!r} holds a {kind}: name its config before it")
+    cfg = cfg or config_of(exported.metadata)
     if args.rest:
         check_checkpoint(args.rest)
         model = load_model(cfg, args.rest).model
     else:
         model = build(cfg)
-    graft(model, exported)
-    task = task_of(cfg.default_scope, exported.metadata, args, cfg)
-    return ModelPredictor(model, cfg, args.size), task
-
-
-def task_of(kind: str, meta: dict, args: argparse.Namespace, cfg: Config | None = None) -> Task:
-    if kind not in TASKS:
-        raise UsageError(f"default_scope must be mmdet, mmseg or mmpretrain, got {kind!r}")
-    if TASKS[kind] is Detection:
-        threshold = 0.3 if args.score_thr is None else args.score_thr
-        return Detection(meta, args.classes, threshold, cfg.get("visualizer"))
-    if args.score_thr is not None:
-        raise UsageError("--score-thr is for detectors")
-    return TASKS[kind](meta, args.classes)
+    use_exported(model, exported)
+    return model, exported.metadata, cfg
 
 
 def main() -> None:
     args = arguments()
     guard_loading(args.trust_checkpoint)
-    cfg = None if args.config is None else read_config(args.config)
     sources = sources_of(args.inputs)
-    predict, task = (of_file if is_export(args.checkpoint) else of_checkpoint)(args, cfg)
+    model, meta, cfg = load(args)
+    predictor = Predictor(model, cfg, args.size)
+    task = build_task(cfg, model, meta, args.classes, args.score_thr)
     check_folder(args.out_dir, "the folder", "--out-dir")
     # A scheduler's request to stop is the user's.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    broken = predict_all(sources, predict, task, Path(args.out_dir), args.batch_size)
-    if broken:
-        names = ", ".join(str(source.path) for source in broken[:3]) + ", …" * (len(broken) > 3)
-        others = f"; predictions of the others: {args.out_dir}" * (len(broken) < len(sources))
-        raise UsageError(f"{len(broken)} of {len(sources)} inputs cannot be read ({names}){others}")
+    failed = predict_all(sources, predictor, task, Path(args.out_dir), args.batch_size)
+    if failed:
+        raise UsageError(f"{shorten_failed(failed, len(sources))}; predictions: {args.out_dir}")
     print(f"predictions: {args.out_dir}")
+
+
+def shorten_failed(failed: dict[Source, int], total: int) -> str:
+    """One line on the inputs that failed, wholly or in parts."""
+    some = [
+        f"{source.path}" + f": {number} of {source.frames or '?'} frames" * source.is_stream
+        for source, number in list(failed.items())[:3]
+    ]
+    more = ", …" * (len(failed) > 3)
+    return f"{len(failed)} of {total} inputs failed ({', '.join(some)}{more})"
 
 
 if __name__ == "__main__":

@@ -1,42 +1,57 @@
-"""Write a config for images and annotations of your own, in COCO's format.
+"""Write a config for your own images.
 
-Checks the data and says what it finds, a line each. What cannot be trained on is left out, in a
-copy of the annotations beside the config; your files stay as they are.
+Takes images and their annotations in COCO's format (Mask R-CNN, or Faster R-CNN without masks),
+images and a folder of masks (UperNet), or a folder with a folder of images for each class
+(classifier). Checks the data and says what it finds, a line each. What cannot be trained on is left
+out, in copies of annotations or masks beside the config; your files stay as they are.
 """
 
 import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import track
 
 from mmsmlp.checkpoints import few
 from mmsmlp.datasets.custom import (
-    Annotations,
-    Checked,
-    Set,
-    boxes_of_classes,
-    check_annotations,
-    config_text,
-    look_at_images,
-    read_annotations,
-    split,
+    Coco,
+    Segmentation,
+    held_out,
+    printable,
+    read_class_folders,
+    read_coco,
+    read_masks,
+    splits_of,
 )
 from mmsmlp.engine.runner import check_new_config, read_config, run
 from mmsmlp.errors import DataError, UsageError
 from mmsmlp.model_zoo import config_path, recipes
+from mmsmlp.model_zoo.own_configs import (
+    Set,
+    classification_config,
+    detection_config,
+    segmentation_config,
+)
 from mmsmlp.swap import base_of
 
-BASE = "mmsmlp::mask_rcnn_{}.py"
+T = TypeVar("T")
+DETECTOR, SEGMENTOR, CLASSIFIER = (
+    *("mmsmlp::mask_rcnn_{}.py", "mmsmlp::upernet_{}.py", "mmsmlp::{}_in1k.py"),
+)
+BATCH_SIZES = {DETECTOR: 2, SEGMENTOR: 2, CLASSIFIER: 32}
 say = Console(highlight=False, soft_wrap=True, markup=False).print
-BACKBONES = [r.backbone for r in recipes() if r.name == BASE.format(r.backbone)]
+BACKBONES = sorted({r.backbone for r in recipes()})
+OTHER_FORMATS = {".xml": "Pascal VOC's", ".txt": "YOLO's", ".yaml": "YOLO's"}
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", type=Path, help="folder of the images")
-    parser.add_argument("annotations", type=Path, help="their annotations, a COCO json")
+    parser.add_argument("images", type=Path, help="folder of the images, or of folders of classes")
+    parser.add_argument(
+        "annotations", type=Path, nargs="?", help="a COCO json, or the folder of the masks"
+    )
     parser.add_argument("--out", required=True, type=Path, help="config to write")
     parser.add_argument(
         "--backbone",
@@ -50,99 +65,234 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         type=Path,
         metavar=("IMAGES", "ANNOTATIONS"),
-        help="what to evaluate on (default: a share of the above, the same each time)",
+        help="what to evaluate on (default: folders called val or test, or a share of the above, "
+        "the same each time)",
     )
     parser.add_argument(
         "--val-share", type=float, default=0.2, help="this share, without --val (default: 0.2)"
     )
-    parser.add_argument("--classes", nargs="+", help="use these only (default: all in the json)")
-    parser.add_argument("--batch-size", type=int, default=2, help="images a GPU (default: 2)")
+    parser.add_argument(
+        "--classes", nargs="+", help="use these only (COCO), or names of labels (masks)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, help="images a GPU (default: 2; of a classifier 32)"
+    )
     parser.add_argument("--force", action="store_true", help="replace the new files if they exist")
     return parser.parse_args()
 
 
-def checked(folder: Path, annotations: Path, classes: Sequence[str] | None) -> Checked:
+def read(source: Path, reader: Callable[[], T], summary: Callable[[T], str]) -> T:
     """What can be trained on; what was found is printed.
 
     Raises:
         UsageError: If it is nothing.
     """
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder {str(folder)!r} (looked in {Path.cwd()})")
     try:
-        data = read_annotations(annotations)
-        images = look_at_images(folder, (image["file_name"] for image in data["images"]))
-        found = check_annotations(data, images, classes)
+        data = reader()
     except DataError as error:
-        raise UsageError(f"{annotations}: {error}") from error
-    say(f"{annotations}: {summary(found.data)}, {'with' if found.with_masks else 'without'} masks")
-    for finding in found.findings:
-        say(f"  {finding}")
-    return found
+        raise UsageError(f"{source}: {error}") from error
+    say(f"{source}: {summary(data)}")
+    for line in data.report:
+        say(f"  {line}")
+    return data
 
 
-def summary(data: Annotations) -> str:
-    classes = (f"{name} {count}" for name, count in boxes_of_classes(data).items())
-    return f"{len(data['images'])} images, {len(data['annotations'])} boxes ({few(classes, 10)})"
+def counted(what: str, counts: dict[str, int]) -> str:
+    parts = (f"{printable(name)} {count}" for name, count in counts.items())
+    return f"{what} ({few(parts, 10)})"
 
 
-def divided(found: Checked, share: float) -> tuple[Checked, Checked]:
-    """A part to train on and one to evaluate on, and what is said of them."""
-    parts = split(found.data, share)
-    everywhere = boxes_of_classes(found.data)
-    for part, purpose in zip(parts, ("train", "evaluate"), strict=True):
-        counts = boxes_of_classes(part)
-        lacking = [name for name in counts if everywhere[name] and not counts[name]]
-        say(f"to {purpose} on: {summary(part)}")
-        if lacking:
-            say(f"  classes without a box to {purpose} on: {len(lacking)} ({few(lacking)})")
-    train, val = (Checked(part, found.with_masks, changed=True) for part in parts)
-    return train, val
+def of_coco(data: Coco) -> str:
+    what = f"{len(data.images)} images, {sum(data.boxes.values())} boxes"
+    return counted(what, data.boxes)
 
 
-def say_what_is_in_both(train: Checked, val: Checked) -> None:
-    names = [{image["file_name"] for image in found.data["images"]} for found in (train, val)]
+def divided(names: set[str], args: argparse.Namespace) -> tuple[set[str], set[str]]:
+    """Names to train on and to evaluate on: those of folders, or a share."""
+    splits = splits_of(sorted(names))
+    if splits:
+        purpose = "val" if splits.get("val") else "test"
+        unused = len(names) - len(splits["train"]) - len(splits.get(purpose, ()))
+        if splits.get(purpose):
+            if unused:
+                say(f"  in other folders than train and {purpose}, not used: {unused} images")
+            return splits["train"], splits[purpose]
+        names = splits["train"]
+    try:
+        evaluated = held_out(names, args.val_share)
+    except DataError as error:
+        raise UsageError(f"{args.images}: {error}") from error
+    return names - evaluated, evaluated
+
+
+def say_what_is_in_both(train: Coco | Segmentation, val: Coco | Segmentation) -> None:
+    names = [
+        {image["file_name"] for image in data.images} if isinstance(data, Coco) else set(data.pairs)
+        for data in (train, val)
+    ]
     if both := sorted(names[0] & names[1]):
-        say(f"images to train on and to evaluate on: {len(both)} ({few(both)})")
+        say(f"images to train on and to evaluate on: {len(both)} ({few(map(printable, both))})")
+
+
+def for_detection(args: argparse.Namespace, base: str, name: str) -> tuple[str, str]:
+    def load(folder: Path, file: Path, like: Coco | None = None) -> Coco:
+        return read(
+            file,
+            lambda: read_coco(file, folder, args.classes, like),
+            lambda data: f"{of_coco(data)}, with{'' if data.with_masks else 'out'} masks",
+        )
+
+    train = load(args.images, args.annotations)
+    if args.val:
+        val = load(*args.val, like=train)
+        if args.val[0].samefile(args.images):
+            say_what_is_in_both(train, val)
+    else:
+        whole, parts = train, []
+        names = {image["file_name"] for image in whole.images}
+        for part, purpose in zip(divided(names, args), ("train", "evaluate"), strict=True):
+            parts.append(whole.part(part))
+            say(f"to {purpose} on: {of_coco(parts[-1])}")
+            counts = parts[-1].boxes.items()
+            lacking = [name for name, count in counts if not count and whole.boxes[name]]
+            if lacking:
+                say(f"  classes without a box to {purpose} on: {len(lacking)} ({few(lacking)})")
+        train, val = parts
+    if not sum(train.boxes.values()):
+        raise UsageError(f"{args.annotations}: no object is left to train on")
+    sources = [(args.images, args.annotations), args.val or (args.images, args.annotations)]
+    sets = []
+    for purpose, data, (folder, file) in zip(("train", "val"), (train, val), sources, strict=True):
+        if data.changed:
+            file = args.out.with_name(f"{args.out.stem}_{purpose}.json")
+            file.write_text(data.text(), encoding="utf-8")
+            say(f"written: {file}")
+        sets.append(Set(folder.as_posix(), file.as_posix()))
+    train.with_masks &= val.with_masks
+    model = "Mask R-CNN" if train.with_masks else "Faster R-CNN"
+    title = f"{model} on {args.backbone}, for {args.annotations.name}."
+    recipe = read_config(name)
+    return model, detection_config(title, base, recipe, (*sets,), train, args.batch_size)
+
+
+def for_segmentation(args: argparse.Namespace, base: str, name: str) -> tuple[str, str]:
+    def load(images: Path, masks: Path, like: Segmentation | None = None) -> Segmentation:
+        return read(
+            masks,
+            lambda: read_masks(images, masks, args.classes, like),
+            lambda data: (
+                f"{len(data.pairs)} images with masks, {len(data.classes)} classes "
+                f"({few(map(printable, data.classes), 10)})"
+            ),
+        )
+
+    train = load(args.images, args.annotations)
+    if args.val:
+        val = load(*args.val, like=train)
+        if args.val[0].samefile(args.images):
+            say_what_is_in_both(train, val)
+        parts = [(train, set(train.pairs)), (val, set(val.pairs))]
+    else:
+        parts = [(train, part) for part in divided(set(train.pairs), args)]
+        say(f"to train on: {len(parts[0][1])} images; to evaluate on: {len(parts[1][1])}")
+    anew = any(data.changed for data, _ in parts) or len({data.suffix for data, _ in parts}) > 1
+    sets = []
+    for purpose, (data, names) in zip(("train", "val"), parts, strict=True):
+        masks = data.masks
+        if anew:
+            masks = args.out.with_name(f"{args.out.stem}_{purpose}_masks")
+            for image in track(
+                sorted(names), "masks", console=Console(stderr=True), transient=True
+            ):
+                data.write(image, masks)
+            say(f"written: {masks}, masks of labels from 0 to {len(data.classes) - 1}")
+        file = args.out.with_name(f"{args.out.stem}_{purpose}.txt")
+        stems = [image if anew else image.removesuffix(data.suffix[0]) for image in sorted(names)]
+        file.write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+        say(f"written: {file}")
+        sets.append(Set(data.images.as_posix(), file.as_posix(), masks.as_posix()))
+    title = f"UperNet on {args.backbone}, for {args.annotations.name}."
+    sizes = [train.sizes[image] for image in parts[0][1]]
+    suffixes = ("", ".png") if anew else train.suffix
+    recipe = read_config(name)
+    return "UperNet", segmentation_config(
+        title, base, recipe, (*sets,), train.classes, sizes, suffixes, args.batch_size
+    )
+
+
+def for_classification(args: argparse.Namespace, base: str, name: str) -> tuple[str, str]:
+    data = read(
+        args.images,
+        lambda: read_class_folders(args.images),
+        lambda data: counted(f"{len(data.labels)} images", data.count(set(data.labels))),
+    )
+    sets = []
+    parts = divided(set(data.labels), args)
+    for names, purpose, verb in zip(parts, ("train", "val"), ("train", "evaluate"), strict=True):
+        counts = data.count(names)
+        say(f"to {verb} on: {counted(f'{len(names)} images', counts)}")
+        if lacking := [name for name, count in counts.items() if not count]:
+            say(f"  classes without an image to {verb} on: {len(lacking)} ({few(lacking)})")
+        file = args.out.with_name(f"{args.out.stem}_{purpose}.txt")
+        lines = (f"{image} {data.labels[image]}\n" for image in sorted(names))
+        file.write_text("".join(lines), encoding="utf-8")
+        say(f"written: {file}")
+        sets.append(Set(args.images.as_posix(), file.as_posix()))
+    title = f"Classifier on {args.backbone}, for {args.images.name}."
+    count = len(parts[0])
+    return "classifier", classification_config(
+        title, base, (*sets,), data.classes, count, args.batch_size
+    )
+
+
+def kind_of(images: Path, annotations: Path | None) -> str:
+    """The recipe for what a user has.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if not images.is_dir():
+        raise UsageError(f"there is no folder {str(images)!r} (looked in {Path.cwd()})")
+    if annotations is None:
+        return CLASSIFIER
+    is_folder = annotations.is_dir()
+    files = [p for p in annotations.rglob("*") if p.is_file()] if is_folder else [annotations]
+    suffixes = [path.suffix.lower() for path in files]
+    suffix = max(OTHER_FORMATS, key=suffixes.count)
+    if suffixes.count(suffix) > len(suffixes) / 2:
+        raise UsageError(
+            f"{annotations} is in {OTHER_FORMATS[suffix]} format; make a COCO json of it, for "
+            "example with supervision (docs/own_data.md has the two lines)"
+        )
+    return SEGMENTOR if is_folder else DETECTOR
 
 
 def main() -> None:
     args = parse_args()
-    if args.batch_size < 1:
+    if args.batch_size is not None and args.batch_size < 1:
         raise UsageError(f"--batch-size must be at least 1, got {args.batch_size}")
     if not 0 < args.val_share < 1:
         raise UsageError(f"--val-share must be between 0 and 1, got {args.val_share}")
     check_new_config(args.out, args.force)
-    name = BASE.format(args.backbone)
-    recipe = read_config(name)
-
-    train = checked(args.images, args.annotations, args.classes)
-    if args.val:
-        classes = [category["name"] for category in train.data["categories"]]
-        val = checked(*args.val, classes)
-        if args.val[0].samefile(args.images):
-            say_what_is_in_both(train, val)
-    else:
-        train, val = divided(train, args.val_share)
-    sources = [(args.images, args.annotations), args.val or (args.images, args.annotations)]
-    sets = []
-    for purpose, found, (folder, file) in zip(("train", "val"), (train, val), sources, strict=True):
-        if found.changed:
-            file = args.out.with_name(f"{args.out.stem}_{purpose}.json")
-            file.write_text(json.dumps(found.data), encoding="utf-8")
-            say(f"written: {file}")
-        sets.append(Set(folder.as_posix(), file.as_posix()))
-    with_masks = train.with_masks and val.with_masks
-    model = "Mask R-CNN" if with_masks else "Faster R-CNN"
-    text = config_text(
-        f"{model} on {args.backbone}, for {args.annotations.name}.",
-        base_of(config_path(name), args.out.parent),
-        recipe,
-        (sets[0], sets[1]),
-        train.data,
-        with_masks,
-        args.batch_size,
-    )
+    kind = kind_of(args.images, args.annotations)
+    for folder in (args.val or ())[:1]:
+        kind_of(folder, args.val[1])
+    args.batch_size = args.batch_size or BATCH_SIZES[kind]
+    if kind == SEGMENTOR and args.batch_size < 2:
+        raise UsageError(
+            f"--batch-size must be at least 2 for UperNet's norms, got {args.batch_size}"
+        )
+    if kind == CLASSIFIER and (args.val or args.classes):
+        raise UsageError("--val and --classes go with annotations; folders name splits and classes")
+    name = kind.format(args.backbone)
+    fitting = [r.backbone for r in recipes() if r.name == kind.format(r.backbone)]
+    if args.backbone not in fitting:
+        raise UsageError(
+            f"--backbone {args.backbone} has no such recipe; {', '.join(fitting)} have"
+        )
+    base = base_of(config_path(name), args.out.parent)
+    write = {DETECTOR: for_detection, SEGMENTOR: for_segmentation, CLASSIFIER: for_classification}
+    model, text = write[kind](args, base, name)
     args.out.write_text(text, encoding="utf-8")
     say(f"written: {args.out}, {model}; next: python -m mmsmlp train {args.out}")
 

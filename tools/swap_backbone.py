@@ -4,24 +4,24 @@ Shows what changes, and proves that the model builds and takes an image before a
 """
 
 import argparse
+from difflib import unified_diff
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 from mmengine.config import DictAction
 from rich.console import Console
-from rich.table import Table
+from rich.syntax import Syntax
 
-from mmsmlp.engine.runner import check_checkpoint, check_new_config, run
+from mmsmlp.engine.runner import check_checkpoint, check_new_config, find_config, run
 from mmsmlp.errors import SwapError, UsageError
 from mmsmlp.swap import (
     BACKBONES,
     base_of,
     build_model,
-    changed_settings,
-    find_config,
     named_backbone,
     overrides,
-    prove,
+    predict_noise,
     read_config,
     swap_backbone,
     written,
@@ -75,9 +75,9 @@ def main() -> None:
         with written(args.out, title, base, changes) as draft:
             cfg = read_config(draft)
             model = build_model(cfg)
-            _show(old, changes)
+            _show(old, new)
             if not args.no_forward:
-                prove(model, cfg.default_scope)
+                predict_noise(model, cfg)
     except SwapError as error:
         raise UsageError(f"{args.config} cannot take {args.backbone}: {error}") from error
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
@@ -87,21 +87,11 @@ def main() -> None:
     )
 
 
-def _show(old: dict[str, Any], changes: dict[str, Any]) -> None:
-    table = Table()
-    for column in ("setting", "was", "is"):
-        table.add_column(column, overflow="fold")
-    for name, was, now in changed_settings(old, changes):
-        table.add_row(name, f"[red]{_text(was)}", f"[green]{_text(now)}")
-    Console().print(table)
-
-
-def _text(value: Any) -> str:
-    """A value in a few words: a dict by what makes it differ from another."""
-    if not isinstance(value, dict):
-        return str(value).replace("[", r"\[")
-    pairs = ", ".join(f"{k}={_text(v)}" for k, v in value.items() if k not in ("_delete_", "type"))
-    return f"{value.get('type', 'dict')}({pairs})"
+def _show(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Print the settings that differ, as a diff."""
+    before, after = (pformat(cfg, width=100).splitlines() for cfg in (old, new))
+    lines = unified_diff(before, after, "was", "is", lineterm="", n=1)
+    Console(soft_wrap=True).print(Syntax("\n".join(lines), "diff", theme="ansi_dark"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from mmengine.registry import METRICS
 
-from mmsmlp.deploy import Exported, check_rest, graft, is_export
+from mmsmlp.deploy import Exported, check_rest, is_export, use_exported
 from mmsmlp.engine.runner import (
     base_parser,
     build_runner,
@@ -41,7 +41,7 @@ def main() -> None:
 
     runner = build_runner(cfg)
     if exported is not None:
-        graft(runner.model, exported)
+        use_exported(runner.model, exported)
     if args.out:
         # mmdet's compresses masks, which would be as large as the images, each.
         dump = "mmdet.DumpDetResults" if cfg.default_scope == "mmdet" else "mmengine.DumpResults"

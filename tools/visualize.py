@@ -17,7 +17,6 @@ from torch import nn
 
 from mmsmlp.engine.runner import check_checkpoint, check_data, read_config, run
 from mmsmlp.errors import PictureError, UsageError
-from mmsmlp.models.layers import AXIAL_MODES
 from mmsmlp.visualization import (
     FORMATS,
     axial_maps,
@@ -64,7 +63,7 @@ def receptive_field(args: argparse.Namespace) -> None:
 def axial(args: argparse.Namespace) -> None:
     size = size_of(args)
     _, network = network_of(args.network, args.checkpoint)
-    save(draw_axial_maps(axial_maps(network, size, args.modes), size), args.out)
+    save(draw_axial_maps(axial_maps(network, size), size), args.out)
 
 
 def features(args: argparse.Namespace) -> None:
@@ -184,9 +183,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "axial-maps", axial, "Draw the axial maps of sMLPNet, native and as applied at a size."
     )
     add_network(command, (480, 640))
-    command.add_argument(
-        "--modes", nargs="+", choices=AXIAL_MODES, help="as applied by these (default: its own)"
-    )
 
     command = add_picture("features", features, "Draw the feature maps of each stage.")
     command.add_argument("config", help="path of the config, or `mmsmlp::…`")

@@ -11,7 +11,7 @@ _base_ = [
 
 model = dict(
     type="ImageClassifier",
-    neck=dict(type="mmsmlp.GlobalAveragePooling"),
+    neck=dict(type="GlobalAveragePooling"),
     head=dict(
         type="LinearClsHead",
         num_classes=1000,

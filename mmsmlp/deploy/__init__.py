@@ -5,8 +5,8 @@ from mmsmlp.errors import ExportError
 from .checking import largest_difference
 from .exporting import export, load_model
 from .form import export_form
-from .grafting import check_rest, graft, is_export
-from .runtimes import Exported
+from .metadata import config_of
+from .runtimes import Exported, check_rest, is_export, use_exported
 from .writing import PRECISIONS, SUFFIXES
 
 __all__ = [
@@ -15,10 +15,11 @@ __all__ = [
     "ExportError",
     "Exported",
     "check_rest",
+    "config_of",
     "export",
     "export_form",
-    "graft",
     "is_export",
     "largest_difference",
     "load_model",
+    "use_exported",
 ]

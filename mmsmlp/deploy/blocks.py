@@ -161,7 +161,7 @@ class PyramidForm(nn.Module):
     Args:
         network: The backbone, in evaluation mode.
         divisor: What is behind the backbone gets maps as of images that are padded to multiples of
-            it: as in `run_without_padding`, they go on with their
+            it: as in `run_cropped`, they go on with their
             last row and column.
     """
 

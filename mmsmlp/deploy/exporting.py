@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS
 from mmengine.runner import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
 
 from mmsmlp.checkpoints import check_weights
+from mmsmlp.engine.runner import find_dataset_meta
 from mmsmlp.errors import CheckpointError, ExportError
 from mmsmlp.model_zoo.whole_models import build
 
-from .checking import SIZES, TOLERANCES, Difference, largest_difference
+from .checking import SIZES, TOLERANCES, Difference, check_predictions, largest_difference
 from .metadata import metadata_of
 from .parts import flatten, output_names, parts_of
 from .quantizing import quantize
@@ -26,8 +26,8 @@ from .runtimes import Exported
 from .tracing import trace
 from .writing import PRECISIONS, SUFFIXES, write
 
-# Of an image that every model takes, whatever it pads to.
-EVERY = (1, 3, 256, 256)
+# Height and width that every model takes, whatever it pads to.
+EVERY = 256, 256
 HALVES = dict(fp16=torch.float16, bf16=torch.bfloat16)
 
 
@@ -49,8 +49,6 @@ def load_model(cfg: Config, checkpoint: str) -> Loaded:
     Raises:
         CheckpointError: If it is a checkpoint of something else.
     """
-    if preprocessor := cfg.get("data_preprocessor"):  # as mmengine's Runner hands it over
-        cfg.model.setdefault("data_preprocessor", preprocessor)
     model = build(cfg)
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
     try:
@@ -58,18 +56,8 @@ def load_model(cfg: Config, checkpoint: str) -> Loaded:
     except CheckpointError as error:
         raise CheckpointError(f"cannot load {checkpoint!r}: {error}") from error
     load_state_dict(model, content.get("state_dict", content), logger="silent")
-    meta = (content.get("meta") or {}).get("dataset_meta") or _meta_of_test_set(cfg)
+    meta = (content.get("meta") or {}).get("dataset_meta") or find_dataset_meta(cfg)
     return Loaded(model, dict(meta), summary)
-
-
-def _meta_of_test_set(cfg: Config) -> dict[str, Any]:
-    """What a data set says of itself, or else its class."""
-    dataset = cfg.get("test_dataloader", {}).get("dataset", {})
-    if meta := dataset.get("metainfo"):
-        return meta
-    kind = dataset.get("type")
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return getattr(kind, "METAINFO", {})
 
 
 def export(
@@ -108,7 +96,7 @@ def export(
     if precision in HALVES and formats[out.suffix] != "openvino":
         form.to(HALVES[precision])
     with torch.no_grad():
-        _, nest = flatten(eager.results(torch.rand(EVERY)))
+        _, nest = flatten(eager.results(torch.rand(1, eager.channels, *EVERY)))
     names = output_names(eager.names, nest)
     preprocessor = getattr(loaded.model, "data_preprocessor", None)
     metadata = metadata_of(eager, nest, preprocessor, loaded.meta, cfg, precision)
@@ -129,6 +117,8 @@ def export(
                 f"the file differs from the model by {largest:.2g} of the largest value, "
                 f"more than {TOLERANCES[precision]:g}"
             )
+        if precision == "fp32" and not backbone_only and cfg.get("model"):
+            check_predictions(loaded.model, Exported(unchecked), eager.channels)
         # What weighs most goes first: with the named file, all of it is there.
         for path in sorted(Path(name).iterdir(), key=lambda path: path.name == out.name):
             os.replace(path, out.parent / path.name)

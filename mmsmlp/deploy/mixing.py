@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsmlp.models.layers import (
+    AblatedSparseMLP,
     AxialMixing,
     ConcatFusion,
     Direction,
@@ -17,7 +18,6 @@ from mmsmlp.models.layers import (
     WeightedSum,
     resampling_matrix,
 )
-from mmsmlp.models.layers.axial import offset_matrix
 from mmsmlp.models.layers.shift import channel_groups
 
 from .tokens import Scale
@@ -31,7 +31,7 @@ class Resampling(NamedTuple):
 
 
 class AxialForm(nn.Module):
-    """An axial map as one matrix, made of the length at hand, and where resampled a second one.
+    """An axial map as two matrices, to the native length and back to the one at hand.
 
     Which lengths are above the native one makes no difference to it: one graph serves all.
 
@@ -43,10 +43,8 @@ class AxialForm(nn.Module):
         super().__init__()
         self.axial = axial
 
-    def resampling(self, length: int) -> Resampling | None:
+    def resampling(self, length: int) -> Resampling:
         """What all maps of a stage share at a length."""
-        if self.axial.mode != "resample":
-            return None
         native, dtype = self.axial.length, self.axial.weight.dtype
         device = self.axial.weight.device
         return Resampling(
@@ -54,19 +52,13 @@ class AxialForm(nn.Module):
             resampling_matrix(native, length, dtype, device),
         )
 
-    def mix(self, x: Tensor, resampling: Resampling | None) -> Tensor:
-        """(N, H, W, C) -> the same, of the native length along the axis where resampled."""
-        weight, bias = self.axial.weight, self.axial.bias
-        if resampling is not None:
-            weight = weight @ resampling.down
-        else:
-            matrix = window_matrix if self.axial.mode == "window" else relative_matrix
-            weight, bias = matrix(self.axial, self.length_of(x))
-        return self.product(weight, x, bias)
+    def mix(self, x: Tensor, resampling: Resampling) -> Tensor:
+        """(N, H, W, C) -> the same, of the native length along the axis."""
+        return self.product(self.axial.weight @ resampling.down, x, self.axial.bias)
 
-    def bring_back(self, x: Tensor, resampling: Resampling | None) -> Tensor:
+    def upsample(self, x: Tensor, resampling: Resampling) -> Tensor:
         """From the native length to the one that the line had."""
-        return x if resampling is None else self.product(resampling.up, x)
+        return self.product(resampling.up, x)
 
     def length_of(self, x: Tensor) -> int:
         """Of the axis of tokens (N, H, W, C)."""
@@ -80,24 +72,6 @@ class AxialForm(nn.Module):
         y = matrix @ x.flatten(2)
         y = y if bias is None else y + bias[:, None]
         return y.unflatten(2, x.shape[2:])
-
-
-def window_matrix(axial: AxialMixing, length: int) -> tuple[Tensor, Tensor]:
-    """The matrix (L', L') and the bias (L',) that windows of an axial map make at a length."""
-    more_than_one = torch.sym_min((length - 1) // axial.length, 1)
-    position = torch.arange(length, device=axial.weight.device) + axial.shift * more_than_one
-    window, place = position // axial.length, position % axial.length
-    shared = axial.weight[place[:, None], place]
-    return shared * (window[:, None] == window), axial.bias[place]
-
-
-def relative_matrix(axial: AxialMixing, length: int) -> tuple[Tensor, Tensor]:
-    """The same of offsets; at the native length, that is the map itself."""
-    native = 1 - torch.sym_min((length - axial.length) ** 2, 1)
-    place = torch.arange(length, device=axial.weight.device).clamp(max=axial.length - 1)
-    weight, bias = offset_matrix(axial.weight, length), axial.bias.mean()
-    own = axial.weight[place[:, None], place], axial.bias[place]
-    return weight + native * (own[0] - weight), bias + native * (own[1] - bias)
 
 
 def fusion_maps(fusion: nn.Module, num_maps: int) -> nn.ModuleList:
@@ -124,17 +98,18 @@ class SparseMLPForm(nn.Module):
     def __init__(self, smlp: SparseMLP) -> None:
         super().__init__()
         axials = [AxialForm(smlp.row), AxialForm(smlp.column)]
-        branches = [axials] if smlp.sequential else [[axial] for axial in axials]
-        self.identity = smlp.identity
+        ablated = isinstance(smlp, AblatedSparseMLP)
+        branches = [axials] if ablated and smlp.sequential else [[axial] for axial in axials]
+        self.identity = not ablated or smlp.identity
         self.branches = nn.ModuleList(map(nn.ModuleList, branches))
         self.maps = fusion_maps(smlp.fuse, len(branches) + self.identity)
 
-    def resamplings(self, x: Tensor) -> dict[int, Resampling | None]:
+    def resamplings(self, x: Tensor) -> dict[int, Resampling]:
         """By axis, for all layers of a stage."""
         axials = [axial for branch in self.branches for axial in branch]
         return {a.axial.dim: a.resampling(a.length_of(x)) for a in axials}
 
-    def forward(self, x: Tensor, resamplings: dict[int, Resampling | None]) -> Tensor:
+    def forward(self, x: Tensor, resamplings: dict[int, Resampling]) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
         maps = list(self.maps)
         parts = [maps.pop(0)(x)] if self.identity else []
@@ -144,7 +119,7 @@ class SparseMLPForm(nn.Module):
                 y = axial.mix(y, resamplings[axial.axial.dim])
             y = fuse(y)
             for axial in branch:
-                y = axial.bring_back(y, resamplings[axial.axial.dim])
+                y = axial.upsample(y, resamplings[axial.axial.dim])
             parts.append(y)
         return sum(parts[1:], parts[0])
 

@@ -27,6 +27,7 @@ class Part(nn.Module):
         pads: Whether that is done here. The form of a backbone makes what would be of it.
 
     Attributes:
+        channels: Of images.
         kind: What the kind is called.
         names: Of the results, which may be nests of tensors.
         head: The part of the model that makes the last result.
@@ -43,13 +44,15 @@ class Part(nn.Module):
         self.model = model
         self.divisor = divisor
         self.pads = pads
+        convolutions = (m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d))
+        self.channels = next(convolutions, 3)
 
     def results(self, image: Tensor) -> tuple[Any, ...]:
         """As many as there are names."""
         return (self.model(image),)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) -> the tensors of all results."""
+        """(N, C, H, W) -> the tensors of all results."""
         image = image.to(next(self.model.parameters()).dtype)
         if self.pads and self.divisor > 1:
             height, width = (multiple(side, self.divisor) for side in image.shape[2:])
@@ -171,6 +174,7 @@ def parts_of(model: nn.Module, backbone_only: bool = False) -> tuple[Part, Part]
         kind, model, divisor = Part, getattr(model, "backbone", model), 1
     else:
         kind, divisor = kind_of(model), divisor_of(model)
+        _check_padding(model, divisor)
     form = export_form(model, divisor)
     pads = not any(isinstance(module, PyramidForm) for module in form.modules())
     return kind(model.eval(), divisor), kind(form, divisor, pads)
@@ -181,6 +185,21 @@ def divisor_of(model: nn.Module) -> int:
     preprocessor = getattr(model, "data_preprocessor", None)
     options = getattr(preprocessor, "test_cfg", None) or {}
     return options.get("size_divisor") or getattr(preprocessor, "pad_size_divisor", 1)
+
+
+def _check_padding(model: nn.Module, divisor: int) -> None:
+    """Refuse a test that pads in a way that a graph, which knows one image alone, cannot."""
+    options = getattr(getattr(model, "data_preprocessor", None), "test_cfg", None) or {}
+    if options.get("size"):
+        raise ExportError(
+            f"data_preprocessor.test_cfg.size={options['size']} pads images to one size, which a "
+            "file of all sizes cannot: leave it out, or pad by size_divisor"
+        )
+    if divisor > 1 and getattr(model, "test_cfg", None) and model.test_cfg.get("mode") == "slide":
+        raise ExportError(
+            "test_cfg.mode='slide' with data_preprocessor.test_cfg.size_divisor slides over "
+            "padding, which a file cannot: leave size_divisor out"
+        )
 
 
 def flatten(nest: Any) -> tuple[list[Tensor], Nest]:

@@ -1,4 +1,4 @@
-"""Exported files, run by the runtime that their format is for."""
+"""Exported files: run by the runtime of their format, alone or within a model of OpenMMLab."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmsmlp.errors import ExportError
 
 from .exporters import library, quiet
-from .parts import unflatten
+from .parts import KINDS, FeaturesAndHead, Part, Segmentor, kind_of, unflatten
 from .writing import KEY, METADATA, SUFFIXES
 
-# From an image (N, 3, H, W) to all tensors.
+# From an image (N, C, H, W) to all tensors.
 Function = Callable[[np.ndarray], list[np.ndarray]]
 
 
@@ -54,12 +54,12 @@ class Exported:
         self.metadata: dict[str, Any] = json.loads(metadata)
 
     def tensors(self, image: Tensor) -> list[Tensor]:
-        """(N, 3, H, W), normalised -> all tensors of the results."""
+        """(N, C, H, W), normalised -> all tensors of the results."""
         found = self._function(image.cpu().numpy())
         return [torch.from_numpy(np.asarray(y)).to(image.device) for y in found]
 
     def __call__(self, image: Tensor) -> dict[str, Any]:
-        """(N, 3, H, W), normalised -> results by name: tensors, or nested lists of them."""
+        """(N, C, H, W), normalised -> results by name: tensors, or nested lists of them."""
         results = unflatten(self.tensors(image), self.metadata["nest"])
         return dict(zip(self.metadata["names"], results, strict=True))
 
@@ -110,3 +110,77 @@ def _torch(path: Path) -> tuple[str | None, Function]:
 
 RUNTIMES = dict(onnxruntime=_onnxruntime, openvino=_openvino, torch=_torch)
 DEFAULTS = dict(zip(SUFFIXES.values(), RUNTIMES, strict=True))
+
+
+def is_export(path: str) -> bool:
+    """Whether a path is that of an exported file rather than of a checkpoint."""
+    return Path(path).suffix in DEFAULTS
+
+
+def check_rest(path: str, exported: Exported, rest: str | None) -> None:
+    """Make sure that weights are given for what a file leaves to torch, and for nothing else.
+
+    Args:
+        path: The file.
+        exported: What is in it.
+        rest: The checkpoint that was given.
+
+    Raises:
+        ExportError: If they are not.
+    """
+    kind = exported.metadata["kind"]
+    # What follows a backbone is in no file.
+    lacks = kind == Part.kind or KINDS[kind].leaves
+    if lacks and rest is None:
+        raise ExportError(
+            f"{path!r} holds a part of a {kind}: add --rest CHECKPOINT for the others"
+        )
+    if rest is not None and not lacks:
+        raise ExportError(f"--rest: {path!r} holds a whole {kind}")
+
+
+def use_exported(model: nn.Module, exported: Exported) -> None:
+    """Let a model run a file in place of the parts that are in it.
+
+    The model keeps what comes before and after: it normalises images, slides over them, decodes
+    boxes, and makes scores of logits.
+
+    Args:
+        model: A model of mmdet, mmseg or mmpretrain, changed in place.
+        exported: The file.
+
+    Raises:
+        ExportError: If the file is of another kind of model.
+    """
+    held = exported.metadata["kind"]
+    preprocessor = model.data_preprocessor
+    # The file pads for itself; what is padded before is a part of the image to it.
+    if hasattr(preprocessor, "pad_size_divisor"):
+        preprocessor.pad_size_divisor = 1
+    if hasattr(preprocessor, "test_cfg"):
+        preprocessor.test_cfg = None
+    if held == Part.kind:
+        model.backbone.forward = lambda image: tuple(exported(image)["features"])
+        return
+    kind = kind_of(model)
+    if held != kind.kind:
+        raise ExportError(f"the file holds a {held}, the config describes a {kind.kind}")
+    if issubclass(kind, FeaturesAndHead):
+        cached: list[Any] = []
+
+        def features_of(image: Tensor) -> tuple[Tensor, ...]:
+            results = exported(image)
+            cached[:] = results[kind.names[1]]
+            return tuple(results["features"])
+
+        model.extract_feat = features_of
+        getattr(model, kind.head).forward = lambda features: tuple(cached)
+        return
+    if kind is Segmentor:
+        model.encode_decode = lambda image, metas: exported(image)["logits"]
+        return
+    (name,) = kind.names
+    head = getattr(model, kind.head)
+    model.extract_feat = lambda image: exported(image)[name]
+    # The file gives the output of the head.
+    head.forward = lambda results: results

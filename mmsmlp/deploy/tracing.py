@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,8 +16,8 @@ from mmsmlp.errors import ExportError
 
 from .exporters import one_line, quiet
 
-# Of the image that is traced: no size of it on any level is a native one of ours.
-TRACED = (2, 3, 288, 320)
+# Batch, height and width that are traced: on no level a native size of a backbone of ours.
+TRACED = 2, 288, 320
 
 
 def trace(part: nn.Module) -> torch.export.ExportedProgram:
@@ -29,11 +30,11 @@ def trace(part: nn.Module) -> torch.export.ExportedProgram:
         raise ExportError(f"torch {torch.__version__} cannot export open sizes; 2.6 and later can")
     open_size = torch.export.Dim.DYNAMIC
     sizes = {0: open_size, 2: open_size, 3: open_size}
+    batch, height, width = TRACED
+    image = torch.rand(batch, getattr(part, "channels", 3), height, width)
     with quiet(), open_functions():
         try:
-            return torch.export.export(
-                part, (torch.rand(TRACED),), dynamic_shapes=(sizes,), strict=False
-            )
+            return torch.export.export(part, (image,), dynamic_shapes=(sizes,), strict=False)
         except Exception as error:  # whatever a third party's model and torch make of each other
             raise ExportError(f"torch.export does not take it: {one_line(error)}") from error
 
@@ -43,8 +44,10 @@ def open_functions() -> Iterator[None]:
     """Within, functions that torch traces for one size only, or not at all, are made of others."""
     replaced = [
         (F, "adaptive_avg_pool2d", adaptive_avg_pool2d),
+        (F, "interpolate", interpolate),
         (torch, "linspace", linspace),
         *deformable_convolutions(),
+        *resizing_functions(),
     ]
     originals = [vars(owner)[name] for owner, name, _ in replaced]
     for owner, name, function in replaced:
@@ -83,6 +86,50 @@ def deformable_convolutions() -> list[tuple[type, str, staticmethod]]:
         (DeformConv2dFunction, "forward", staticmethod(plain)),
         (ModulatedDeformConv2dFunction, "forward", staticmethod(modulated)),
     ]
+
+
+def resizing_functions() -> list[tuple[ModuleType, str, Callable[..., Tensor]]]:
+    """mmseg's ``resize`` wherever it is imported: it computes with sizes, only to give advice."""
+    if (wrappers := sys.modules.get("mmseg.models.utils.wrappers")) is None:
+        return []
+    modules = [module for name, module in sys.modules.items() if name.startswith("mmseg.")]
+    users = [module for module in modules if vars(module).get("resize") is wrappers.resize]
+
+    def plain(input: Tensor, *args: Any, warning: bool = False, **options: Any) -> Tensor:
+        return F.interpolate(input, *args, **options)
+
+    return [(module, "resize", plain) for module in users]
+
+
+original_interpolate = F.interpolate
+
+
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> Tensor:
+    """As torch's; bilinear with aligned corners by two products, since torch fixes its size."""
+    if mode != "bilinear" or not align_corners or size is None or input.ndim != 4:
+        return original_interpolate(input, size, scale_factor, mode, align_corners, *args, **kwargs)
+    targets = (size, size) if isinstance(size, int) else size
+    rows, columns = (
+        aligned_matrix(source, target, input)
+        for source, target in zip(input.shape[-2:], targets, strict=True)
+    )
+    return rows @ input @ columns.T
+
+
+def aligned_matrix(source: int, target: int, like: Tensor) -> Tensor:
+    """(target, source): linear interpolation from first to last sample of a line."""
+    places = torch.arange(target, device=like.device)[:, None] * (source - 1)
+    places = places / torch.sym_max(target - 1, 1)
+    samples = torch.arange(source, device=like.device)
+    return (1 - (places - samples).abs()).clamp(min=0).to(like.dtype)
 
 
 def linspace(start: float, end: float, steps: int, **options: Any) -> Tensor:

@@ -13,7 +13,6 @@ import torch
 from mmsmlp.errors import ExportError
 
 from .exporters import library, one_line, quiet
-from .tracing import TRACED
 
 # From the first opset on that has Gelu, with LayerNormalization.
 OPSET = 20
@@ -71,7 +70,7 @@ def _write_onnx(
         try:
             onnx = torch.onnx.export(
                 program,
-                (torch.rand(TRACED),),
+                program.example_inputs[0],
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["image"],

@@ -9,19 +9,33 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
+from mmsmlp.errors import UsageError
+
 from .cost import multiply_adds, parameters
 from .finding import config_path
 
+SCOPES = ("mmdet", "mmseg", "mmpretrain")
 SIZES = {"mmdet": (800, 1280), "mmseg": (512, 2048)}
 # What mmdet counts: regions for the box heads, and how many of them a mask head sees.
 REGIONS, MASK_REGIONS = 1000, 100
 
 
 def build(cfg: Config) -> nn.Module:
-    """The model of a config, in evaluation mode."""
-    init_default_scope(cfg.default_scope)
-    registry = importlib.import_module(f"{cfg.default_scope}.registry")
-    return registry.MODELS.build(cfg.model).eval()
+    """The model of a config, in evaluation mode, whose weights are yet to come.
+
+    Raises:
+        UsageError: If ``default_scope`` names none of the libraries.
+    """
+    scope = cfg.get("default_scope")
+    if scope not in SCOPES:
+        raise UsageError(f"default_scope must be one of {list(SCOPES)}, got {scope!r}")
+    init_default_scope(scope)
+    registry = importlib.import_module(f"{scope}.registry")
+    model = cfg.model.copy()
+    model.pop("pretrained", None)  # mmseg's old name for weights of the backbone
+    if preprocessor := cfg.get("data_preprocessor"):  # as mmengine's Runner hands it over
+        model.setdefault("data_preprocessor", preprocessor)
+    return registry.MODELS.build(model).eval()
 
 
 def heads(model: nn.Module, maps: tuple[Tensor, ...], regions: tuple[int, int]) -> None:

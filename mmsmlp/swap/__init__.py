@@ -3,9 +3,8 @@
 from mmsmlp.errors import SwapError
 
 from .backbones import BACKBONES, named_backbone
-from .differences import changed_settings, overrides
-from .files import base_of, find_config, read_config, written
-from .proof import build_model, prove
+from .files import base_of, overrides, read_config, written
+from .smoke_test import build_model, predict_noise
 from .swapping import swap_backbone
 
 __all__ = [
@@ -13,11 +12,9 @@ __all__ = [
     "SwapError",
     "base_of",
     "build_model",
-    "changed_settings",
-    "find_config",
     "named_backbone",
     "overrides",
-    "prove",
+    "predict_noise",
     "read_config",
     "swap_backbone",
     "written",

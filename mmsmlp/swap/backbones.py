@@ -108,6 +108,12 @@ def outputs_of(backbone: Mapping[str, Any], scope: str) -> Levels:
     )
 
 
+def input_channels(backbone: Mapping[str, Any]) -> int:
+    """Channels of the image that a backbone takes, as its config says."""
+    found = (backbone.get(key) for key in ("in_channels", "in_chans", "input_channels"))
+    return next((number for number in found if isinstance(number, int)), 3)
+
+
 def _probe_size(backbone: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width of an image that a backbone takes; some take only that of ``img_size``."""
     return to_2tuple(backbone.get("img_size", PROBE_SIZE))
@@ -117,7 +123,7 @@ def _forward(backbone: Mapping[str, Any], scope: str, device: str) -> Any:
     height, width = _probe_size(backbone)
     with torch.device(device):
         module = build(backbone, scope)
-        x = torch.zeros(1, backbone.get("in_channels", 3), height, width)
+        x = torch.zeros(1, input_channels(backbone), height, width)
     module.eval()  # by itself: what it returns of several backbones is None
     try:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Config files: finding them, naming them as a base, and writing one."""
+"""Config files: read, named as a base, and written with the settings that differ from it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,11 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.utils import is_installed
 
 from mmsmlp.errors import SwapError
-from mmsmlp.model_zoo import SHIPPED, config_path, configs_of
+from mmsmlp.model_zoo import SHIPPED, configs_of
 
 from .failures import one_line
 
-
-def find_config(name: str) -> Path:
-    """Path of a config.
-
-    Args:
-        name: Its path, or ``package::path`` for one that a package ships, with or without suffix.
-
-    Raises:
-        SwapError: If there is no such file.
-    """
-    _, scoped, path = name.partition("::")
-    try:
-        found = Path(name)
-        if scoped:
-            found = config_path(name if Path(path).suffix else f"{name}.py")
-    except FileNotFoundError as error:
-        raise SwapError(f"config {name!r}: {error}") from error
-    if not found.is_file():
-        raise SwapError(f"config {name!r} does not exist")
-    return found
+DELETE = "_delete_"
 
 
 def read_config(path: Path) -> Config:
@@ -110,3 +91,38 @@ def written(target: Path, title: str, base: str, changes: dict[str, Any]) -> Ite
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What a config that inherits from ``old`` has to hold to be ``new``.
+
+    Lists are given anew, because mmengine cannot change an item of one; dicts are if their
+    ``type`` changes or keys go.
+
+    Args:
+        old: The config inherited from; all of its keys are in ``new``.
+        new: The config wanted.
+
+    Examples:
+        >>> overrides(dict(a=dict(b=1, c=2)), dict(a=dict(b=1, c=3), d=4))
+        {'a': {'c': 3}, 'd': 4}
+    """
+    changes: dict[str, Any] = {}
+    for key, value in new.items():
+        if key not in old:
+            changes[key] = value
+        elif old[key] == value:
+            continue
+        elif _inherits(old[key], value):
+            changes[key] = overrides(old[key], value)
+        elif isinstance(value, dict):
+            changes[key] = {DELETE: True, **value}
+        else:
+            changes[key] = value
+    return changes
+
+
+def _inherits(old: Any, new: Any) -> bool:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return False
+    return old.keys() <= new.keys() and old.get("type") == new.get("type")

@@ -33,7 +33,7 @@ PASSING_NECKS = ("JPU", "SSDNeck", "Feature2Pyramid")
 
 
 @dataclass(frozen=True)
-class Reading:
+class ChannelRef:
     """A setting that tells a part of the model the channels of maps.
 
     Args:
@@ -62,7 +62,7 @@ def host_of(model: dict[str, Any]) -> dict[str, Any]:
     raise SwapError(f"{model.get('type')} has no `backbone` that could be another")
 
 
-def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
+def find_channel_refs(host: dict[str, Any], channels: Sequence[int]) -> list[ChannelRef]:
     """Find all that is told of the maps of the backbone.
 
     With a neck, that is the neck, or the first of several; without, the heads.
@@ -72,7 +72,7 @@ def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
         channels: Of the maps that the backbone outputs.
 
     Returns:
-        At least one reading.
+        At least one ref.
 
     Raises:
         SwapError: If there is none, or a part is made for just this backbone.
@@ -90,13 +90,13 @@ def readings(host: dict[str, Any], channels: Sequence[int]) -> list[Reading]:
         _forget_unread(part)
         for key in part:
             if key in CHANNEL_KEYS and (positions := _positions(part, key, channels)):
-                found.append(Reading(part, key, positions))
+                found.append(ChannelRef(part, key, positions))
         if _begins_with(part.get("out_channels"), channels):
-            found.append(Reading(part, "out_channels", tuple(range(len(channels)))))
+            found.append(ChannelRef(part, "out_channels", tuple(range(len(channels)))))
         # The features that a region of interest is cut from keep their channels.
         if "featmap_strides" in part and part.get("out_channels") in channels:
             position = list(channels).index(part["out_channels"])
-            found.append(Reading(part, "out_channels", (position,)))
+            found.append(ChannelRef(part, "out_channels", (position,)))
     if not found:
         raise SwapError(f"nothing in it is told to read maps of {list(channels)} channels")
     return found
@@ -174,30 +174,30 @@ def _positions(part: dict[str, Any], key: str, channels: Sequence[int]) -> tuple
     return ()
 
 
-def used_positions(found: Sequence[Reading]) -> list[int]:
+def used_positions(found: Sequence[ChannelRef]) -> list[int]:
     """The maps that are read at all, whatever the backbone outputs.
 
     A neck may start at a later level than the first; and outputs that nobody reads, with norms
     that learn nothing, are what distributed training stops at.
     """
     used = set()
-    for reading in found:
-        used.update(reading.positions[reading.part.get("start_level", 0) :])
+    for ref in found:
+        used.update(ref.positions[ref.part.get("start_level", 0) :])
     return sorted(used)
 
 
-def rewrite(found: Sequence[Reading], used: Sequence[int], channels: Sequence[int]) -> None:
+def rewrite(found: Sequence[ChannelRef], used: Sequence[int], channels: Sequence[int]) -> None:
     """Tell the parts of a model of its new maps.
 
     Args:
-        found: What :func:`readings` found; their configs are changed in place.
+        found: What :func:`find_channel_refs` found; their configs are changed in place.
         used: Which of the old maps are still there.
         channels: Of the new maps, which stand in for these.
     """
     new_position = {old: new for new, old in enumerate(used)}
-    for reading in found:
-        part, key = reading.part, reading.key
-        positions = reading.positions
+    for ref in found:
+        part, key = ref.part, ref.key
+        positions = ref.positions
         if start := part.get("start_level", 0):
             positions = positions[start:]
             part["start_level"] = 0
@@ -208,7 +208,7 @@ def rewrite(found: Sequence[Reading], used: Sequence[int], channels: Sequence[in
         if isinstance(old, int):
             part[key] = numbers[0]
         else:
-            part[key] = type(old)([*numbers, *old[len(reading.positions) :]])
+            part[key] = type(old)([*numbers, *old[len(ref.positions) :]])
         if key == "in_channels" and "in_index" in part:
             part["in_index"] = _new_index(part["in_index"], positions, new_position)
 

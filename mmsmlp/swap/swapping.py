@@ -7,11 +7,12 @@ from copy import deepcopy
 from typing import Any
 
 from mmsmlp.errors import SwapError
+from mmsmlp.model_zoo import dicts_in
 
-from .backbones import outputs_of, stages_of
+from .backbones import input_channels, outputs_of, stages_of
 from .failures import one_line, origin
 from .levels import choose, undilated
-from .readers import host_of, readings, rewrite, used_positions
+from .readers import find_channel_refs, host_of, rewrite, used_positions
 from .recipe import adapt_optimizer, adapt_preprocessing
 
 SCOPES = ("mmdet", "mmseg")
@@ -62,12 +63,15 @@ def _swap(
     scope = cfg["default_scope"]
     host = host_of(cfg["model"])
     old = outputs_of(host["backbone"], scope)
-    found = readings(host, old.channels)
+    found = find_channel_refs(host, old.channels)
     used = used_positions(found)
     strides = undilated(old.strides)
     choice = choose(stages_of(backbone, scope), [strides[i] for i in used])
     rewrite(found, used, choice.channels)
+    channels = input_channels(host["backbone"])
     host["backbone"] = dict(backbone, out_indices=choice.out_indices)
+    if channels != 3:
+        host["backbone"].setdefault("in_channels", channels)
     if checkpoint:
         host["backbone"]["init_cfg"] = dict(
             type="Pretrained", checkpoint=checkpoint, prefix="backbone."
@@ -78,17 +82,22 @@ def _swap(
         if len(host["neck"]) == 1:
             host["neck"] = choice.adapter
     _forget_weights(cfg, host)
+    loads_rgb = any(part.get("imdecode_backend") == "tifffile" for part in dicts_in(cfg))
     for part in (cfg["model"], host):
-        adapt_preprocessing(part)
+        adapt_preprocessing(part, loads_rgb)
     if not keep_optimizer:
         adapt_optimizer(cfg)
 
 
 def _forget_weights(cfg: dict[str, Any], host: dict[str, Any]) -> None:
     """Leave out weights that are not of the new backbone."""
-    for part, key in ((cfg, "load_from"), (host, "pretrained")):
+    for part, key in ((cfg, "load_from"), (cfg["model"], "pretrained"), (host, "pretrained")):
         if part.get(key):
             part[key] = None
     for part in (cfg["model"], host):
-        if isinstance(part.get("init_cfg"), dict) and part["init_cfg"]["type"] == "Pretrained":
-            part["init_cfg"] = None
+        given = part.get("init_cfg")
+        entries = given if isinstance(given, (list, tuple)) else [given or {}]
+        if any(str(entry.get("type")).endswith("Pretrained") for entry in entries):
+            part["init_cfg"] = [
+                e for e in entries if not str(e["type"]).endswith("Pretrained")
+            ] or None

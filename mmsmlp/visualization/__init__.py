@@ -9,7 +9,7 @@ from .detections import Match, ground_truth, match_detections, read_detections
 from .error_sheet import draw_errors
 from .features import Components, draw_features, principal_components
 from .networks import build_backbone, images_as_input, input_of, load_weights
-from .predictions import draw_comparison, draw_sample
+from .predictions import build_visualizer, draw_comparison, draw_sample
 from .receptive_field import draw_receptive_fields, extent, receptive_fields, relative
 from .style import FORMATS, save
 
@@ -24,6 +24,7 @@ __all__ = [
     "applied_matrix",
     "axial_maps",
     "build_backbone",
+    "build_visualizer",
     "confusion_matrix",
     "draw_axial_maps",
     "draw_comparison",

@@ -31,14 +31,14 @@ class AxialMap:
         block: In its stage, from 0.
         axis: ``'rows'`` or ``'columns'``, along which it mixes.
         native: The matrix that the network holds, ``(L, L)``.
-        applied: The matrix that it is at the length of an image, ``(L', L')``, by mode.
+        applied: The matrix that it is at the length of an image, ``(L', L')``.
     """
 
     stage: int
     block: int
     axis: str
     native: np.ndarray
-    applied: dict[str, np.ndarray]
+    applied: np.ndarray
 
 
 @torch.no_grad()
@@ -55,15 +55,12 @@ def applied_matrix(axial: AxialMixing, length: int) -> np.ndarray:
     return (y[:-1] - y[-1]).T.double().cpu().numpy()
 
 
-def axial_maps(
-    backbone: nn.Module, size: tuple[int, int], modes: Sequence[str] | None = None
-) -> list[AxialMap]:
+def axial_maps(backbone: nn.Module, size: tuple[int, int]) -> list[AxialMap]:
     """All axial maps of a backbone.
 
     Args:
         backbone: Such as :class:`~mmsmlp.models.backbones.SMLPNet`; its mode stays as it is.
         size: Height and width in pixels of the image at which they are applied.
-        modes: Of ``AXIAL_MODES``; the backbone's own if None.
 
     Raises:
         PictureError: If it has none.
@@ -79,17 +76,8 @@ def axial_maps(
             axes = {"rows": (block.smlp.row, width), "columns": (block.smlp.column, height)}
             for axis, (axial, length) in axes.items():
                 native = axial.weight.detach().double().cpu().numpy()
-                found.append(AxialMap(i, j, axis, native, _applied(axial, length, modes)))
+                found.append(AxialMap(i, j, axis, native, applied_matrix(axial, length)))
     return found
-
-
-def _applied(axial: AxialMixing, length: int, modes: Sequence[str] | None) -> dict[str, np.ndarray]:
-    own, matrices = axial.mode, {}
-    for mode in modes or [own]:
-        axial.mode = mode
-        matrices[mode] = applied_matrix(axial, length)
-    axial.mode = own
-    return matrices
 
 
 @torch.no_grad()
@@ -128,8 +116,7 @@ def draw_axial_maps(maps: Sequence[AxialMap], size: tuple[int, int]) -> Figure:
         {(i, j) for i, of_stage in blocks.items() for j in (min(of_stage), max(of_stage))}
     )
     by_place = {(one.axis, one.stage, one.block): one for one in maps}
-    modes = list(maps[0].applied)
-    rows = 2 * (1 + len(modes))
+    rows = 4
     figure = new_figure(PANEL * len(places) + 1.7, rows * (PANEL + 0.2) + 0.6)
     grid = figure.subplots(rows, len(places), squeeze=False)
     at = f"{size[0]}x{size[1]} pixels"
@@ -137,9 +124,9 @@ def draw_axial_maps(maps: Sequence[AxialMap], size: tuple[int, int]) -> Figure:
         lines = grid[k * rows // 2 : (k + 1) * rows // 2]
         for (stage, block), column in zip(places, lines.T, strict=True):
             one = by_place[axis, stage, block]
-            for axes, matrix in zip(column, (one.native, *one.applied.values()), strict=True):
+            for axes, matrix in zip(column, (one.native, one.applied), strict=True):
                 picture = _draw_matrix(axes, matrix)
-        for axes, label in zip(lines[:, 0], ("native", *modes), strict=True):
+        for axes, label in zip(lines[:, 0], ("native", "applied"), strict=True):
             axes.set_ylabel(f"{axis}, {label}", fontsize=9)
     for axes, (stage, block) in zip(grid[0], places, strict=True):
         axes.set_title(f"stage {stage + 1}, block {block + 1}", fontsize=9)

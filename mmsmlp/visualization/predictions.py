@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
+from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +13,52 @@ import mmcv
 import numpy as np
 import torch
 from matplotlib.font_manager import findfont
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement, InstanceData
 from mmengine.visualization import Visualizer
 from PIL import Image, ImageDraw, ImageFont
+from torch import nn
 from torchvision.utils import draw_segmentation_masks
 
 # Shorter side of a panel in pixels: labels on a smaller one would cover the objects.
 _SIDE = 384
 _FONT_SIZE = 16
 _GAP = 6  # between the two sides, in pixels
+
+DRAWN_BY = dict(
+    mmdet="DetLocalVisualizer", mmseg="SegLocalVisualizer", mmpretrain="UniversalVisualizer"
+)
+_numbers = count()
+
+
+def build_visualizer(cfg: Config, model: nn.Module, meta: Mapping[str, Any]) -> Visualizer:
+    """The visualizer of a config, which writes nothing by itself.
+
+    Args:
+        cfg: The config; without a visualizer, its library's own draws.
+        model: The model.
+        meta: Of the data set that it was trained on; classes and colours that it lacks are made up.
+
+    Returns:
+        The visualizer; its ``dataset_meta`` has ``classes`` and ``palette``.
+    """
+    scope = cfg.default_scope
+    parts = (getattr(model, name, None) for name in ("decode_head", "bbox_head", "head"))
+    numbers = (getattr(part, "num_classes", 0) for part in (model, *parts) if part is not None)
+    classes = list(meta.get("classes") or [f"class {i}" for i in range(max(numbers, default=0))])
+    colours = np.random.default_rng(0).integers(256, size=(len(classes), 3)).tolist()
+    own = cfg.get("visualizer") or dict(type=DRAWN_BY[scope])
+    registry = importlib.import_module(f"{scope}.registry")
+    with DefaultScope.overwrite_default_scope(scope):
+        # The name tells it from those of other models.
+        visualizer = registry.VISUALIZERS.build(
+            dict(own, name=f"predictions {next(_numbers)}", vis_backends=None)
+        )
+    palette = meta.get("palette")
+    palette = palette if palette and not isinstance(palette, str) else colours
+    visualizer.dataset_meta = dict(classes=classes, palette=[tuple(colour) for colour in palette])
+    return visualizer
 
 
 def draw_sample(

@@ -71,7 +71,6 @@ def test_one_file_is_the_network_at_every_size(tmp_path: Path, name: str, suffix
     assert exported.metadata["classes"] == ["a", "b"]
     assert exported.metadata["palette"] == [[1, 2, 3], [4, 5, 6]]
     assert exported.metadata["kind"] == "backbone"
-    assert Config.fromstring(exported.metadata["config"], ".py").a == 1
 
 
 def test_onnx_has_norms_and_activations_as_operators(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mmsmlp.models.layers import (
-    AXIAL_MODES,
     GELU,
+    AblatedSparseMLP,
     AxialMixing,
     CentredLayerNorm2d,
     ChannelMLP,
@@ -24,9 +24,9 @@ from mmsmlp.models.layers import (
     SparseMLP,
     SplitAttention,
     WeightedSum,
+    shifted_mean,
     shifted_sum,
     spatial_shift,
-    sum_of_shifted_means,
 )
 from mmsmlp.models.necks import SimpleFeaturePyramid
 
@@ -40,16 +40,14 @@ LAYERS: dict[type[nn.Module], dict[str, st.SearchStrategy]] = {
     LayerNorm2d: dict(channels=CHANNELS),
     CentredLayerNorm2d: dict(channels=CHANNELS),
     PatchEmbed: dict(in_channels=CHANNELS, out_channels=FEW, patch_size=FEW, bias=st.booleans()),
-    AxialMixing: dict(
-        length=MANY, dim=st.sampled_from((-1, -2)), mode=st.sampled_from(AXIAL_MODES), shift=FEW
-    ),
-    SparseMLP: dict(
+    AxialMixing: dict(length=MANY, dim=st.sampled_from((-1, -2))),
+    SparseMLP: dict(channels=CHANNELS, grid=st.tuples(MANY, MANY)),
+    AblatedSparseMLP: dict(
         channels=CHANNELS,
         grid=st.tuples(MANY, MANY),
         fusion=st.sampled_from(("concat", "sum", "weighted_sum")),
         identity=st.booleans(),
         sequential=st.booleans(),
-        shifted=st.booleans(),
     ),
     ChannelMLP: dict(channels=CHANNELS, mlp_ratio=st.sampled_from((0.5, 1, 3))),
     ConcatFusion: dict(channels=CHANNELS, num_maps=FEW),
@@ -64,8 +62,6 @@ def layers(draw: st.DrawFn) -> tuple[type[nn.Module], dict[str, Any]]:
     """A layer, and its arguments."""
     layer = draw(st.sampled_from(list(LAYERS)))
     settings = {name: draw(values) for name, values in LAYERS[layer].items()}
-    if "shift" in settings:
-        settings["shift"] %= settings["length"]
     return layer, settings
 
 
@@ -77,10 +73,10 @@ def run(layer: nn.Module, settings: dict[str, Any], x: Tensor, shifts: list) -> 
         return layer(x)
     several = [x + k for k in range(settings["num_maps"])]
     if isinstance(layer, ConcatFusion | WeightedSum):
-        return layer(several)
-    joined = torch.cat(several, dim=1)
-    weights = layer(sum_of_shifted_means(joined.permute(0, 2, 3, 1), shifts).to(x.dtype))
-    return shifted_sum(joined, weights, shifts)
+        return sum(layer(several))
+    joined = torch.cat(several, dim=1).permute(0, 2, 3, 1)
+    weights = layer(shifted_mean(joined, shifts).to(x.dtype))
+    return shifted_sum(joined, weights, shifts).permute(0, 3, 1, 2)
 
 
 @given(layers(), maps(6), st.sampled_from(TYPES), st.booleans(), st.data())

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
-from mmsmlp.models.backbones.pyramid import TRAINING_PADDING
-from mmsmlp.models.layers import AXIAL_MODES, SS1, SS2, STAY
+from mmsmlp.models.backbones.settings import TRAINING_PADDING
+from mmsmlp.models.layers import IDENTITY_SHIFT, SS1, SS2
 
 from tests.fuzz.odd import JUNK, TYPES, cases, directions, maps, odd_tensors  # isort: skip
 
@@ -59,7 +59,6 @@ def smlpnets(draw: st.DrawFn) -> dict[str, Any]:
     return dict(
         arch=arch,
         img_size=draw(st.integers(1, 64) | st.tuples(st.integers(1, 64), st.integers(1, 64))),
-        axial_mode=draw(st.sampled_from(AXIAL_MODES)),
         norm_eval=draw(st.booleans()),
         norm_cfg=dict(type="BN", eps=draw(st.sampled_from((1e-5, 1e-3)))),
         local_stages=local,
@@ -79,7 +78,9 @@ def s2mlpv2s(draw: st.DrawFn) -> dict[str, Any]:
     return dict(
         arch=arch,
         img_size=draw(st.integers(1, 500)),
-        shifts=draw(st.just((SS1, SS2, STAY)) | st.lists(directions(), min_size=1, max_size=3)),
+        shifts=draw(
+            st.just((SS1, SS2, IDENTITY_SHIFT)) | st.lists(directions(), min_size=1, max_size=3)
+        ),
         fusion=draw(st.sampled_from(("split_attention", "mean"))),
         **draw(outputs(len(arch["depths"]))),
     )
@@ -101,10 +102,8 @@ SETTINGS = {SMLPNet: smlpnets(), S2MLPv2: s2mlpv2s(), S2MLP: s2mlps()}
 
 
 def training_paddings(settings: Mapping[str, Any]) -> st.SearchStrategy[str]:
-    """All, unless a shift is diagonal."""
-    shifts = [*settings.get("shifts", ()), settings.get("directions", ())]
-    diagonal = any(all(direction) for shift in shifts for direction in shift)
-    return st.just("kept") if diagonal else st.sampled_from(TRAINING_PADDING)
+    """Both, unless batch norms learn."""
+    return st.sampled_from(TRAINING_PADDING if settings.get("norm_eval", True) else ("include",))
 
 
 @st.composite
@@ -136,18 +135,10 @@ def indices(settings: Mapping[str, Any]) -> list[int]:
     return [i % stages for i in ([given] if isinstance(given, int) else given)]
 
 
-def is_padded(x: Tensor) -> bool:
-    """Whether an image ends before the map does; one of nothing but zeros does not."""
-    ends = x[:, :, -1].any(dim=(1, 2)) & x[..., -1].any(dim=(1, 2))
-    return bool((x.flatten(1).any(dim=1) & ~ends).any())
-
-
 def has_a_lonely_token(settings: Mapping[str, Any], x: Tensor) -> bool:
     """Whether a batch norm that learns meets one token, of which there is no deviation."""
     if settings.get("norm_eval", True):  # or there is no batch norm
         return False
-    if settings["training_padding"] == "left_out" and is_padded(x):
-        return False  # norms of images let it pass
     learning = range(max(settings["frozen_stages"], 0), max(indices(settings)) + 1)
     strides = [levels(settings)[i][1] for i in learning]
     return any(len(x) * prod(ceil(side / s) for side in x.shape[2:]) == 1 for s in strides)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 
-from mmsmlp.swap import changed_settings, overrides
+from mmsmlp.swap import overrides
 
 VALUES = st.recursive(
     st.none() | st.integers(0, 3) | st.lists(st.integers(0, 3), max_size=2),
@@ -19,12 +19,3 @@ def test_mmengine_merges_them_into_the_new_config(old: dict, new: dict) -> None:
     new = {**old, **new}
     merged = Config._merge_a_into_b(Config(overrides(old, new))._cfg_dict, old)
     assert Config(merged).to_dict() == new
-
-
-def test_changes_are_listed_down_to_the_setting() -> None:
-    old = dict(model=dict(neck=[dict(a=1, b=2), dict(c=3)], backbone=dict(type="A", depth=50)))
-    new = dict(model=dict(neck=[dict(a=1, b=5), dict(c=3)], backbone=dict(type="B")))
-    assert list(changed_settings(old, overrides(old, new))) == [
-        ("model.neck.0.b", 2, 5),
-        ("model.backbone", dict(type="A", depth=50), dict(_delete_=True, type="B")),
-    ]

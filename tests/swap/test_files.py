@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.errors import SwapError
-from mmsmlp.swap import base_of, find_config, written
+from mmsmlp.engine.runner import find_config
+from mmsmlp.errors import SwapError, UsageError
+from mmsmlp.swap import base_of, written
 
 
 def test_a_config_beside_is_named_by_its_path_from_the_new_one(tmp_path: Path) -> None:
@@ -53,5 +54,5 @@ def test_nothing_is_left_of_a_config_that_fails(tmp_path: Path) -> None:
     [("nowhere.py", "does not exist"), ("mmnone::a/b.py", "'mmnone' is not installed")],
 )
 def test_a_config_that_is_not_there_is_an_error(name: str, message: str) -> None:
-    with pytest.raises(SwapError, match=message):
+    with pytest.raises(UsageError, match=message):
         find_config(name)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mmsmlp.errors import SwapError
-from mmsmlp.swap.readers import host_of, readings, rewrite, used_positions
+from mmsmlp.swap.readers import find_channel_refs, host_of, rewrite, used_positions
 
 RESNET = (256, 512, 1024, 2048)
 OURS = (80, 160, 320, 640)
@@ -13,7 +13,7 @@ OURS = (80, 160, 320, 640)
 
 def swapped(host: dict[str, Any], old: tuple[int, ...] = RESNET) -> list[int]:
     """Rewrites a host for OURS and returns the maps that are used."""
-    found = readings(host, old)
+    found = find_channel_refs(host, old)
     used = used_positions(found)
     rewrite(found, used, [OURS[i] for i in used])
     return used
@@ -72,7 +72,7 @@ def test_regions_keep_the_channels_of_the_map_they_are_cut_from() -> None:
         bbox_roi_extractor=dict(out_channels=2048, featmap_strides=[16]),
         bbox_head=dict(in_channels=2048),
     )
-    found = readings(dict(rpn_head=dict(in_channels=2048), roi_head=roi_head), (2048,))
+    found = find_channel_refs(dict(rpn_head=dict(in_channels=2048), roi_head=roi_head), (2048,))
     rewrite(found, used_positions(found), (320,))
     assert roi_head["bbox_roi_extractor"]["out_channels"] == 320
     assert roi_head["bbox_head"]["in_channels"] == 320
@@ -94,7 +94,7 @@ def test_regions_keep_the_channels_of_the_map_they_are_cut_from() -> None:
 )
 def test_what_cannot_be_swapped_says_why(host: dict[str, Any], message: str) -> None:
     with pytest.raises(SwapError, match=message):
-        readings(host, RESNET)
+        find_channel_refs(host, RESNET)
 
 
 def test_the_backbone_may_be_in_a_wrapped_detector() -> None:
@@ -109,7 +109,7 @@ def test_maps_that_a_neck_hands_on_are_read_by_heads() -> None:
     decode = dict(in_channels=2048, in_index=2)
     auxiliary = dict(in_channels=1024, in_index=1)
     host = dict(neck=neck, decode_head=decode, auxiliary_head=auxiliary)
-    found = readings(host, RESNET[1:])
+    found = find_channel_refs(host, RESNET[1:])
     rewrite(found, used_positions(found), OURS[1:])
     assert neck["in_channels"] == (160, 320, 640)
     assert decode == dict(in_channels=2048, in_index=2)
@@ -130,7 +130,7 @@ def test_a_neck_that_hands_all_maps_on_tells_them_twice_and_the_head_as_well() -
     neck = dict(type="SSDNeck", in_channels=(512, 1024), out_channels=(512, 1024, 512, 256))
     head = dict(in_channels=(512, 1024, 512, 256))
     host = dict(neck=neck, bbox_head=head)
-    found = readings(host, (512, 1024))
+    found = find_channel_refs(host, (512, 1024))
     rewrite(found, used_positions(found), (160, 320))
     assert neck["in_channels"] == (160, 320)
     assert neck["out_channels"] == head["in_channels"] == (160, 320, 512, 256)
@@ -140,7 +140,9 @@ def test_heads_behind_a_neck_that_changes_strides_alone_read_as_many_channels() 
     neck = dict(type="Feature2Pyramid", embed_dim=768)
     decode = dict(in_channels=[768] * 4, in_index=[0, 1, 2, 3])
     auxiliary = dict(in_channels=768, in_index=2)
-    found = readings(dict(neck=neck, decode_head=decode, auxiliary_head=auxiliary), (768,) * 4)
+    found = find_channel_refs(
+        dict(neck=neck, decode_head=decode, auxiliary_head=auxiliary), (768,) * 4
+    )
     rewrite(found, used_positions(found), (256,) * 4)
     assert neck["embed_dim"] == 256
     assert decode == dict(in_channels=[256] * 4, in_index=[0, 1, 2, 3])

@@ -20,18 +20,18 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setitem(sys.modules, "gradio", importlib.import_module("types"))
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # to be as it was in the end
 
-    class Host:
+    class PredictionService:
         def __init__(self, choices: dict[str, Choice], device: str) -> None:
             found.update(choices=choices, device=device)
 
         def load(self, name: str) -> str:
             return "all of it"
 
-    def serve(host: Host, examples: list[str], address: str, port: int | None) -> None:
+    def serve(host: PredictionService, examples: list[str], address: str, port: int | None) -> None:
         found.update(examples=examples, address=address, port=port)
         found["there"] = [Path(path).is_file() for path in examples]
 
-    monkeypatch.setattr(demo, "Host", Host)
+    monkeypatch.setattr(demo, "PredictionService", PredictionService)
     monkeypatch.setattr(demo, "serve", serve)
     return found
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from mmsmlp.errors import PictureError
 from mmsmlp.models.backbones import S2MLPv2, SMLPNet
-from mmsmlp.models.layers import AXIAL_MODES, AxialMixing
+from mmsmlp.models.layers import AxialMixing
 from mmsmlp.visualization import (
     applied_matrix,
     axial_maps,
@@ -56,11 +56,10 @@ def test_extent_is_the_smallest_part_with_half_of_the_field() -> None:
     assert extent(np.ones((10, 10))) == 0.5
 
 
-@pytest.mark.parametrize("mode", AXIAL_MODES)
 @pytest.mark.parametrize("dim", [-1, -2])
 @pytest.mark.parametrize("length", [5, 8, 13])
-def test_the_applied_matrix_is_what_the_layer_does(mode: str, dim: int, length: int) -> None:
-    axial = AxialMixing(8, dim=dim, mode=mode).double()
+def test_the_applied_matrix_is_what_the_layer_does(dim: int, length: int) -> None:
+    axial = AxialMixing(8, dim=dim).double()
     matrix = torch.from_numpy(applied_matrix(axial, length))
     x = torch.randn(2, 3, 4, length, dtype=torch.double)
     x = x if dim == -1 else x.transpose(2, 3)
@@ -72,8 +71,8 @@ def test_the_applied_matrix_is_what_the_layer_does(mode: str, dim: int, length: 
 
 def test_axial_maps_are_those_of_each_block_at_the_size_of_its_stage() -> None:
     backbone = SMLPNet(TINY, img_size=(32, 64), out_indices=(0, 1)).eval()
-    maps = axial_maps(backbone, (48, 80), modes=["resample", "window"])
-    found = [(m.stage, m.block, m.axis, len(m.native), len(m.applied["window"])) for m in maps]
+    maps = axial_maps(backbone, (48, 80))
+    found = [(m.stage, m.block, m.axis, len(m.native), len(m.applied)) for m in maps]
     assert found == [
         *[(0, block, axis, *lengths) for block in (0, 1) for axis, *lengths in FIRST],
         (1, 0, "rows", 8, 10),
@@ -81,8 +80,7 @@ def test_axial_maps_are_those_of_each_block_at_the_size_of_its_stage() -> None:
     ]
     row = backbone.stages[1].blocks[0].smlp.row
     np.testing.assert_array_equal(maps[-2].native, row.weight.detach().double())
-    np.testing.assert_array_equal(maps[-2].applied["resample"], applied_matrix(row, 10))
-    assert backbone.axial_mode == row.mode == "resample"
+    np.testing.assert_array_equal(maps[-2].applied, applied_matrix(row, 10))
 
 
 FIRST = [("rows", 16, 20), ("columns", 8, 12)]

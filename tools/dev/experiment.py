@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from documents import DOCS
-from experiments import padding, resolution, transfer
+from experiments import padding, transfer
 from experiments.jobs import JobFailed, is_done, run_jobs
 from experiments.reporting import report
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.console import Console
 from mmsmlp.engine.runner import run
 from mmsmlp.errors import UsageError
 
-EXPERIMENTS = dict(transfer=transfer, resolution=resolution, padding=padding)
+EXPERIMENTS = dict(transfer=transfer, padding=padding)
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from mmengine.logging import MessageHub
 from rich.progress import track
 from torch import Tensor
 
-from mmsmlp.engine.runner import markdown_table
+from mmsmlp.engine.runner import find_config, markdown_table
 from mmsmlp.errors import SwapError
-from mmsmlp.swap import build_model, find_config, read_config, swap_backbone
+from mmsmlp.swap import build_model, read_config, swap_backbone
 from mmsmlp.swap.failures import one_line
 
 DOCUMENT = DOCS / "swap.md"

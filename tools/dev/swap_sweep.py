@@ -17,10 +17,10 @@ from mmengine.logging import MMLogger
 from rich.progress import track
 from swap_matrix import BACKBONES
 
-from mmsmlp.engine.runner import markdown_table
+from mmsmlp.engine.runner import find_config, markdown_table
 from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import configs_of
-from mmsmlp.swap import build_model, find_config, read_config, swap_backbone
+from mmsmlp.swap import build_model, read_config, swap_backbone
 from mmsmlp.swap.failures import one_line
 
 DOCUMENT = DOCS / "swap_all.md"

@@ -9,7 +9,7 @@ model = dict(
         arch=dict(embed_dims=128, depth=8, patch_size=8, mlp_ratio=3),
         drop_path_rate=0.0,
         # As with the other networks; the experiment tries the rest.
-        training_padding="kept",
+        training_padding="include",
     ),
     neck=dict(
         _delete_=True,

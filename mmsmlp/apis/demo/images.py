@@ -14,10 +14,11 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
-from mmsmlp.datasets.custom.images import FORMATS
 from mmsmlp.datasets.mini.scenes import render_scene
+from mmsmlp.engine.runner import inner_datasets
 from mmsmlp.errors import UsageError
 
+FORMATS = ("BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MEGAPIXELS = 50
 LIMIT = f"at most {MEGAPIXELS} megapixels are taken"
 MAX_ASPECT = 16
@@ -26,14 +27,14 @@ SHOWN = (640, 1280)
 EXAMPLES = 6
 
 
-def read_image(path: str | None) -> np.ndarray:
-    """An image of a visitor, upright.
+def check_image(path: str | None) -> str:
+    """Make sure that an image of a visitor can be taken.
 
     Args:
         path: Of a file that may be anything, or be gone.
 
     Returns:
-        ``(H, W, 3)``, RGB.
+        The path.
 
     Raises:
         UsageError: If it is no image, or one that is too large.
@@ -51,14 +52,14 @@ def read_image(path: str | None) -> np.ndarray:
                 # To its end: OpenCV fills with grey what is missing. Of a JPEG little is computed.
                 image.draft("RGB", (1, 1))
                 image.load()
-        pixels = mmcv.imread(path, channel_order="rgb")
+        is_image = mmcv.imread(path, "unchanged") is not None
     except Image.DecompressionBombError as error:
         raise UsageError(f"The image is too large; {LIMIT}.") from error
     except (OSError, SyntaxError, ValueError, cv2.error):
-        pixels = None
-    if pixels is None:
+        is_image = False
+    if not is_image:
         raise UsageError(f"This file is no image, or is broken. Allowed: {', '.join(FORMATS)}.")
-    return pixels
+    return path
 
 
 def _check_size(width: int, height: int) -> None:
@@ -103,7 +104,7 @@ def example_images(cfg: Config, folder: Path, count: int = EXAMPLES) -> list[str
         folder: Where rendered ones are written.
         count: How many.
     """
-    dataset = cfg.get("test_dataloader", {}).get("dataset", {})
+    dataset = next(inner_datasets(cfg.get("test_dataloader", {}).get("dataset")), {})
     prefix = dataset.get("data_prefix") or ""
     if isinstance(prefix, dict):
         prefix = prefix.get("img") or prefix.get("img_path") or ""

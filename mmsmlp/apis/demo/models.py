@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from time import perf_counter
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import DefaultScope
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import BaseDataElement
 
+from mmsmlp.apis.inference import Predictor, Prepared
 from mmsmlp.deploy import load_model
 from mmsmlp.errors import UsageError
-from mmsmlp.visualization import draw_sample, receptive_fields
+from mmsmlp.visualization import build_visualizer, draw_sample, receptive_fields
 
 from .images import as_shown, size_of
 
-SCOPES = ("mmdet", "mmseg", "mmpretrain")
 # More than the recipes for COCO and ADE20K use. What a pass and a gradient take grows with it.
 MAX_INPUT = 1_600_000  # pixels
 
@@ -31,7 +28,7 @@ class Prediction:
 
     Args:
         sample: In the terms of its library, at the size of ``image``.
-        image: The image as it is to be shown.
+        image: The image as it is to be shown, in RGB.
         scale: Of ``image``, relative to the original.
         input_size: Height and width of what the network was given, without padding.
         reduced: Whether that is smaller than was asked for.
@@ -44,6 +41,21 @@ class Prediction:
     input_size: tuple[int, int]
     reduced: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Effective receptive fields of a point of an image, by stage.
+
+    Args:
+        image: ``(H, W, 3)``, RGB.
+        at: The point: parts of the height and of the width.
+        stages: Fields of the size of the network's input.
+    """
+
+    image: np.ndarray
+    at: tuple[float, float]
+    stages: list[np.ndarray]
 
 
 class Model:
@@ -60,59 +72,33 @@ class Model:
     """
 
     def __init__(self, cfg: Config, checkpoint: str, device: str) -> None:
-        scope = cfg.get("default_scope")
-        if scope not in SCOPES:
-            raise UsageError(f"default_scope must be one of {list(SCOPES)}, got {scope!r}")
-        pipeline = cfg.get("test_dataloader", {}).get("dataset", {}).get("pipeline")
-        if pipeline is None:
-            raise UsageError(f"{cfg.filename}: it has no pipeline in test_dataloader.dataset")
+        self._cfg = cfg
         loaded = load_model(cfg, checkpoint)
         self.summary = loaded.summary
         # Only images get gradients here.
         self._network = loaded.model.to(device).requires_grad_(False)
-        self._own_mode = getattr(self._backbone(), "axial_mode", None)
-        registry = importlib.import_module(f"{scope}.registry")
-        with DefaultScope.overwrite_default_scope(scope):
-            steps = [registry.TRANSFORMS.build(step) for step in pipeline]
-            self._visualizer = registry.VISUALIZERS.build(
-                dict(cfg.visualizer, name=f"demo {checkpoint}", vis_backends=None)
-            )
-        self._steps = [step for step in steps if not _kind(step).startswith("Load")]
-        count = getattr(self._network, "num_classes", 0)
-        self.classes = list(loaded.meta.get("classes") or [f"class {i}" for i in range(count)])
-        # mmseg cannot do without.
-        palette = np.random.default_rng(0).integers(256, size=(len(self.classes), 3)).tolist()
-        palette = loaded.meta.get("palette") or palette
-        self._visualizer.dataset_meta = dict(classes=self.classes, palette=palette)
+        self._predictor = Predictor(self._network, cfg)
+        self._visualizer = build_visualizer(cfg, self._network, loaded.meta)
+        self.classes: list[str] = self._visualizer.dataset_meta["classes"]
 
-    @property
-    def has_axial_maps(self) -> bool:
-        """Whether the backbone has an ``axial_mode``."""
-        return self._own_mode is not None
-
-    def predict(
-        self, image: np.ndarray, resolution: int | None = None, axial_mode: str | None = None
-    ) -> Prediction:
+    def predict(self, path: str, resolution: int | None = None) -> Prediction:
         """One pass over an image.
 
         Args:
-            image: ``(H, W, 3)``, RGB.
+            path: Of the image.
             resolution: Its shorter side in pixels; as the config has it if None.
-            axial_mode: One of ``AXIAL_MODES``; the one it was trained with if None.
         """
-        self._set_mode(axial_mode)
-        sample, reduced = self._sample(image, resolution)
+        prepared, reduced = self._prepare(path, resolution)
+        image = prepared.picture[..., ::-1]
         shown = as_shown(image)
-        data = sample["data_samples"]
-        size = tuple(data.img_shape[:2])
+        sample = prepared.data["data_samples"]
+        size = tuple(sample.img_shape[:2])
         # Boxes and masks are wanted at the size in which they are drawn.
         scale = size[1] / shown.shape[1], size[0] / shown.shape[0]
-        data.set_metainfo(dict(ori_shape=shown.shape[:2], scale_factor=scale))
-        with torch.no_grad():
-            start = perf_counter()
-            (result,) = self._network.test_step(pseudo_collate([sample]))
-            result = result.cpu()  # waits for a GPU
-            seconds = perf_counter() - start
+        sample.set_metainfo(dict(ori_shape=shown.shape[:2], scale_factor=scale))
+        start = perf_counter()
+        (result,) = self._predictor.predict([prepared])
+        seconds = perf_counter() - start
         zoom = shown.shape[1] / image.shape[1]
         return Prediction(result, shown, zoom, size, reduced, seconds)
 
@@ -126,21 +112,16 @@ class Model:
 
     def fields(
         self,
-        image: np.ndarray,
-        at: tuple[float, float],
+        path: str,
+        point: tuple[int, int],
         resolution: int | None = None,
-        axial_mode: str | None = None,
-    ) -> list[np.ndarray]:
+    ) -> Fields:
         """The effective receptive field of a point, by stage; of a classifier, without its crop.
 
         Args:
-            image: ``(H, W, 3)``, RGB.
-            at: The point: parts of the height and of the width, from 0 to below 1.
+            path: Of the image.
+            point: Column and row in pixels; the nearest of the image if it is beyond.
             resolution: As in :meth:`predict`.
-            axial_mode: As in :meth:`predict`.
-
-        Returns:
-            Fields of the size of the network's input.
 
         Raises:
             UsageError: If the model has no backbone of its own.
@@ -148,59 +129,34 @@ class Model:
         backbone = self._backbone()
         if backbone is None:
             raise UsageError("This model has no `backbone` whose receptive field could be shown.")
-        self._set_mode(axial_mode)
-        sample, _ = self._sample(image, resolution, crop=False)
-        height, width = sample["data_samples"].img_shape[:2]
-        batch = self._network.data_preprocessor(pseudo_collate([sample]), False)
+        prepared, _ = self._prepare(path, resolution, crop=False)
+        at = tuple(
+            (min(max(position, 0), length - 1) + 0.5) / length
+            for position, length in zip(point[::-1], prepared.picture.shape, strict=False)
+        )
+        height, width = prepared.data["data_samples"].img_shape[:2]
+        batch = self._network.data_preprocessor(pseudo_collate([prepared.data]), False)
         x = batch["inputs"]
         x = torch.stack(x) if isinstance(x, list) else x
         # The image is in the upper left of what it is padded to.
         inside = at[0] * height / x.shape[2], at[1] * width / x.shape[3]
-        return [field[:height, :width] for field in receptive_fields(backbone, [x], at=inside)]
+        fields = receptive_fields(backbone, [x], at=inside)
+        stages = [field[:height, :width] for field in fields]
+        return Fields(prepared.picture[..., ::-1], at, stages)
 
     def _backbone(self) -> torch.nn.Module | None:
         return getattr(self._network, "backbone", None)
 
-    def _set_mode(self, axial_mode: str | None) -> None:
-        # Of whoever was here before, nothing is left.
-        if self.has_axial_maps:
-            self._backbone().axial_mode = axial_mode or self._own_mode
-
-    def _sample(
-        self, image: np.ndarray, resolution: int | None, crop: bool = True
-    ) -> tuple[dict, bool]:
-        """What the preprocessor takes, and whether it is smaller than it was to be."""
-        steps = [step for step in self._steps if crop or "Crop" not in _kind(step)]
+    def _prepare(
+        self, path: str, resolution: int | None, crop: bool = True
+    ) -> tuple[Prepared, bool]:
+        """An image for the model, and whether it is smaller than it was to be."""
+        predictor = self._predictor if crop else Predictor(self._network, self._cfg, crop=False)
+        prepared = predictor.prepare(path)
+        height, width = prepared.data["data_samples"].img_shape[:2]
         if resolution is None:
-            sample = Compose(steps)(_as_loaded(image))
-            height, width = sample["data_samples"].img_shape[:2]
             if height * width <= MAX_INPUT:
-                return sample, False
+                return prepared, False
             resolution = min(height, width)
-        steps = [step for step in steps if not _changes_size(step)]
-        size = size_of(image, resolution, MAX_INPUT)
-        sample = Compose(steps)(_as_loaded(mmcv.imresize(image, size)))
-        return sample, min(size) < resolution
-
-
-def _kind(step: object) -> str:
-    return type(step).__name__
-
-
-def _changes_size(step: object) -> bool:
-    return any(word in _kind(step) for word in ("Resize", "Rescale", "Crop"))
-
-
-def _as_loaded(image: np.ndarray) -> dict:
-    """An image as ``LoadImageFromFile`` of the libraries leaves it, and what resizing adds."""
-    shape = image.shape[:2]
-    return dict(
-        img=np.ascontiguousarray(image[..., ::-1]),
-        img_path="",
-        img_id=0,
-        img_shape=shape,
-        ori_shape=shape,
-        scale_factor=(1.0, 1.0),
-        flip=False,
-        flip_direction=None,
-    )
+        size = size_of(prepared.picture, resolution, MAX_INPUT)
+        return Predictor(self._network, self._cfg, size, crop).prepare(path), min(size) < resolution

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from mmsmlp.errors import CheckpointError, UsageError
-from mmsmlp.models.layers import AXIAL_MODES
 
 from .fields import LEGEND
-from .host import Host, Wish
+from .service import PredictionService, Request
 
 RESOLUTIONS = (64, 96, 128, 192, 224, 256, 320, 384, 448, 512, 640, 800, 1024)
 # Uploads and pictures are deleted after so many seconds; how often it is looked for them.
@@ -30,34 +29,29 @@ CSS = """
 """
 HINT = "Click a point of the image to see which pixels a token there depends on."
 # Settings that leave everything as it is.
-AS_CONFIGURED, AS_TRAINED, NOTHING = "as in the config", "as trained", "nothing"
+AS_CONFIGURED, NOTHING = "as in the config", "nothing"
 
 
 class Side(NamedTuple):
-    """A model, its settings, and what it found."""
+    """A model, and what it found."""
 
     choice: gr.Dropdown
-    mode: gr.Dropdown
     picture: gr.Image
     line: gr.Markdown
     table: gr.Dataframe
-
-    @property
-    def settings(self) -> list[gr.Dropdown]:
-        return [self.choice, self.mode]
 
     @property
     def results(self) -> list[gr.components.Component]:
         return [self.picture, self.line, self.table]
 
 
-def build_page(host: Host, examples: Sequence[str]) -> gr.Blocks:
-    """The page of a host.
+def build_page(service: PredictionService, examples: Sequence[str]) -> gr.Blocks:
+    """The page of a service.
 
     All settings of a visitor travel with each request, so that visitors share nothing.
 
     Args:
-        host: Runs the models.
+        service: Runs the models.
         examples: Paths of images to begin with.
     """
     # Nothing is reported to anyone; one pass at a time, whoever asks.
@@ -78,14 +72,14 @@ def build_page(host: Host, examples: Sequence[str]) -> gr.Blocks:
                     label="Resolution (shorter side in pixels)",
                 )
                 predict = gr.Button("Predict", variant="primary")
-            names = list(host.choices)
+            names = list(service.choices)
             sides = [
                 _add_side("Model", names),
                 _add_side("Compare with", [NOTHING, *names], visible=False),
             ]
         gr.Markdown(f"## Effective receptive field\n{HINT}")
         fields = gr.HTML()
-        settings = [image, resolution, *(part for side in sides for part in side.settings)]
+        settings = [image, resolution, *(side.choice for side in sides)]
         # Gradio would open any file before it is looked at; that it is an upload is checked all the
         # same. Other settings arrive as they were sent.
         alone = dict(
@@ -97,15 +91,12 @@ def build_page(host: Host, examples: Sequence[str]) -> gr.Blocks:
             image: dict[str, Any] | None,
             resolution: str,
             model: str,
-            axial_mode: str,
             other: str,
-            other_axial_mode: str,
         ) -> list[Any]:
-            given = image, resolution, model, axial_mode, other, other_axial_mode
-            return _predictions(host, threshold, *given)
+            return _predictions(service, threshold, image, resolution, model, other)
 
         def on_select(event: gr.SelectData, *given: Any) -> str:
-            return _fields(host, tuple(event.index), *given)
+            return _fields(service, tuple(event.index), *given)
 
         predict.click(
             _told(on_predict),
@@ -123,7 +114,6 @@ def _add_side(label: str, names: Sequence[str], visible: bool = True) -> Side:
     with gr.Column(min_width=280):
         return Side(
             gr.Dropdown(names, value=names[0], label=label, elem_classes="choice"),
-            gr.Dropdown([AS_TRAINED, *AXIAL_MODES], value=AS_TRAINED, label="axial_mode (sMLPNet)"),
             gr.Image(
                 show_label=False,  # it would hide what is drawn there
                 interactive=False,
@@ -135,16 +125,14 @@ def _add_side(label: str, names: Sequence[str], visible: bool = True) -> Side:
         )
 
 
-def _wishes(image: dict[str, Any] | None, resolution: str, *sides: str) -> list[Wish | None]:
+def _requests(image: dict[str, Any] | None, resolution: str, *sides: str) -> list[Request | None]:
     _check("resolution", resolution, [AS_CONFIGURED, *map(str, RESOLUTIONS)])
     side = None if resolution == AS_CONFIGURED else int(resolution)
-    wishes: list[Wish | None] = []
-    for choice, mode in zip(sides[::2], sides[1::2], strict=True):
-        _check("axial_mode", mode, [AS_TRAINED, *AXIAL_MODES])
-        mode = None if mode == AS_TRAINED else mode
+    requests: list[Request | None] = []
+    for choice in sides:
         path = image and image["path"]
-        wishes.append(None if choice == NOTHING else Wish(path, choice, side, mode))
-    return wishes
+        requests.append(None if choice == NOTHING else Request(path, choice, side))
+    return requests
 
 
 def _check(name: str, value: str, allowed: Sequence[str]) -> None:
@@ -152,20 +140,20 @@ def _check(name: str, value: str, allowed: Sequence[str]) -> None:
         raise UsageError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
 
 
-def _predictions(host: Host, threshold: float, *given: Any) -> list[Any]:
+def _predictions(service: PredictionService, threshold: float, *given: Any) -> list[Any]:
     results: list[Any] = []
-    for wish in _wishes(*given):
-        if wish is None:
+    for request in _requests(*given):
+        if request is None:
             results += [gr.Image(None, visible=False), "", gr.Dataframe(visible=False)]
             continue
-        picture, found, about = host.predict(wish, threshold)
+        picture, found, about = service.predict(request, threshold)
         table = gr.Dataframe(found.rows, headers=found.headers, visible=bool(found.rows))
         results += [gr.Image(picture, visible=True), f"**{found.line}**  \n{about}", table]
     return results
 
 
-def _fields(host: Host, point: tuple[int, int], *given: Any) -> str:
-    parts = [host.fields(wish, point) for wish in _wishes(*given) if wish]
+def _fields(service: PredictionService, point: tuple[int, int], *given: Any) -> str:
+    parts = [service.fields(request, point) for request in _requests(*given) if request]
     return "".join([*parts, f"<p>{LEGEND}</p>"])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmsmlp.engine.runner import library
 from mmsmlp.errors import UsageError
 
-from .host import Host
+from .service import PredictionService
 
 MAX_UPLOAD = "20mb"
 FONTS = ["system-ui", "sans-serif"]
@@ -32,11 +32,13 @@ def own_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def serve(host: Host, examples: Sequence[str], address: str, port: int | None) -> None:
+def serve(
+    service: PredictionService, examples: Sequence[str], address: str, port: int | None
+) -> None:
     """Serve the page until interrupted.
 
     Args:
-        host: Runs the models.
+        service: Runs the models.
         examples: Paths of images to begin with.
         address: Of this machine, such as ``'127.0.0.1'``.
         port: Where to listen; the first free one from 7860 on if None.
@@ -49,7 +51,7 @@ def serve(host: Host, examples: Sequence[str], address: str, port: int | None) -
     from .page import CSS, build_page
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    page = build_page(host, examples)
+    page = build_page(service, examples)
     try:
         _, url, _ = page.launch(
             server_name=address,

@@ -7,112 +7,131 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mmengine.structures import BaseDataElement
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as Bar
-from rich.text import Text
+from rich.progress import MofNCompleteColumn, Progress
 
-from .predictors import Predictor
-from .sources import Frame, Source, frames_of
+from mmsmlp.deploy.exporters import one_line
+
+from .predictor import Predictor, Prepared
+from .sources import Frame, Source, frames_of, quiet
 from .tasks import Task
 from .writing import Folder, Video, write_picture
 
 T = TypeVar("T")
 
 
-class Speed(ProgressColumn):
-    """Images a second."""
+class Run:
+    """Predictions on sources, and a word on each that fails.
 
-    def render(self, task: Bar) -> Text:
-        """Show it."""
-        return Text(f"{task.finished_speed or task.speed or 0:.1f} images/s")
+    Args:
+        predictor: The model.
+        task: What it is for.
+        written: Where to write.
+
+    Attributes:
+        failed: Frames that failed, by source.
+    """
+
+    def __init__(self, predictor: Predictor, task: Task, written: Folder) -> None:
+        self.predictor, self.task, self.written = predictor, task, written
+        self.failed: dict[Source, int] = {}
+        self.messages: list[str] = []
+        self.count = 0
+
+    def process(self, batch: Sequence[Frame]) -> None:
+        """Predict on a batch; if that fails, on its images one by one."""
+        ready: list[tuple[Frame, Prepared]] = []
+        for frame in batch:
+            if frame.image is None:
+                self._fail(frame, "cannot be decoded")
+                continue
+            try:
+                with quiet():
+                    ready.append((frame, self.predictor.prepare(frame.image)))
+            except Exception as error:  # of a broken file, or of any step of a pipeline
+                self._fail(frame, f"cannot be read or prepared ({one_line(error)})")
+        if not ready:
+            return
+        try:
+            samples = self.predictor.predict([prepared for _, prepared in ready])
+        except Exception as error:  # such as too little memory for an image
+            if len(batch) == 1:
+                self._fail(ready[0][0], f"the model fails ({one_line(error)})")
+                return
+            for frame, _ in ready:
+                self.process([frame])
+            return
+        for (frame, prepared), sample in zip(ready, samples, strict=True):
+            self.count += 1
+            self._write(frame, prepared, self.task.filter(sample))
+
+    def _fail(self, frame: Frame, reason: str) -> None:
+        source = frame.source
+        where = f"frame {frame.index} of {source.path}" if source.is_stream else f"{source.path}"
+        self.failed[source] = self.failed.get(source, 0) + 1
+        if self.failed[source] == 1:  # of a stream, the last line has the number
+            self.messages.append(f"skipped: {where} {reason}")
+
+    def _write(self, frame: Frame, prepared: Prepared, sample: BaseDataElement) -> None:
+        """Write what was found in an image: the picture first, then its lines."""
+        source, image, written = frame.source, prepared.picture, self.written
+        entry: dict[str, Any] = dict(id=self.count, file_name=source.name)
+        stem, vis = source.stem, written.path / "vis"
+        try:
+            picture = self.task.draw(image, sample)
+        except Exception as error:  # a picture is not worth a run
+            picture = image
+            self.messages.append(f"not drawn: predictions on {source.path} ({one_line(error)})")
+        if source.is_stream:
+            entry["frame_id"] = frame.index
+            stem = f"{stem}/{frame.index:06}"
+            path = vis / f"{source.stem}.mp4"
+            if written.video is None or written.video.path != path:
+                written.end_video()
+                written.video = Video(path, source.frames_a_second, image.shape[:2])
+            written.video.add(picture)
+        else:
+            written.end_video()
+            write_picture(picture, vis / source.name)
+        results = self.task.results(sample, written.path, stem)
+        written.results.extend([dict(image_id=self.count, **result) for result in results])
+        written.images.extend([dict(entry, height=image.shape[0], width=image.shape[1])])
 
 
 def predict_all(
     sources: Sequence[Source],
-    predict: Predictor,
+    predictor: Predictor,
     task: Task,
     folder: Path,
     batch_size: int = 1,
-) -> list[Source]:
+) -> dict[Source, int]:
     """Predict on all sources; what is done is on the disk, however it ends.
 
     Args:
         sources: The sources.
-        predict: The model.
+        predictor: The model.
         task: What it is for.
         folder: Where to write; it is there.
         batch_size: Of images.
 
     Returns:
-        The sources that could not be read.
+        How many images failed, of the sources where some did; each is named on the terminal.
     """
-    broken: list[Source] = []
     counts = [source.frames for source in sources]
     total = None if None in counts else sum(counts)
-    bar = Progress(
-        TextColumn("predict"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Speed(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    bar = Progress(*columns, console=Console(stderr=True))
     with Folder(folder, task.categories()) as written, bar:
-        number = bar.add_task("", total=total)
-        count = 0
+        run = Run(predictor, task, written)
+        number = bar.add_task("predict", total=total)
         for batch in batches(frames_of(sources), batch_size):
-            there = [frame for frame in batch if frame.image is not None]
-            for frame in batch:
-                if frame.image is None:
-                    broken.append(frame.source)
-                    bar.console.print(
-                        f"skipped: {frame.source.path} cannot be read", soft_wrap=True
-                    )
-            found = predict([frame.image for frame in there]) if there else []
-            for frame, prediction in zip(there, found, strict=True):
-                count += 1
-                write(frame, task.kept(prediction), task, written, count)
+            run.process(batch)
+            for message in run.messages:
+                bar.console.print(message, soft_wrap=True, markup=False)
+            run.messages.clear()
             bar.advance(number, len(batch))
-    return broken
-
-
-def write(frame: Frame, prediction: Any, task: Task, written: Folder, number: int) -> None:
-    """Write what was found in an image: the picture first, then its lines.
-
-    Args:
-        frame: The image.
-        prediction: What of it is kept.
-        task: What the prediction is for.
-        written: Where to write.
-        number: Of the image, among all.
-    """
-    source, image = frame.source, frame.image
-    entry: dict[str, Any] = dict(id=number, file_name=source.name)
-    stem, vis = source.stem, written.path / "vis"
-    if source.is_stream:
-        entry["frame_id"] = frame.index
-        stem = f"{stem}/{frame.index:06}"
-    picture = task.drawn(image, prediction)
-    if source.is_stream:
-        if not frame.index:
-            written.end_video()
-            path = vis / f"{source.stem}.mp4"
-            written.video = Video(path, source.frames_a_second, image.shape[:2])
-        written.video.add(picture)
-    else:
-        written.end_video()
-        write_picture(picture, vis / source.name)
-    results = task.results(prediction, written.path, stem)
-    written.results.extend([dict(image_id=number, **result) for result in results])
-    written.images.extend([dict(entry, height=image.shape[0], width=image.shape[1])])
+    return run.failed
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 
 from mmsmlp.errors import UsageError
@@ -21,6 +20,8 @@ VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wm
 # FFmpeg reads it once: what is wrong is said by us alone.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 FRAMES_A_SECOND = 25  # of a stream that does not say
+# So many frames in a row that cannot be read are its end.
+MAX_GAP = 250
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Frame:
     Attributes:
         source: What it is of.
         index: Its number within the stream.
-        image: ``(H, W, 3)`` in BGR; None if it cannot be read.
+        image: Path of a file, or ``(H, W, 3)`` in BGR; None of a frame that cannot be read.
     """
 
     source: Source
     index: int
-    image: np.ndarray | None
+    image: Path | np.ndarray | None
 
 
 def sources_of(words: Sequence[str]) -> list[Source]:
@@ -107,7 +108,11 @@ def _extent(path: Path | int) -> tuple[int | None, float | None]:
 def _paths_of(word: str) -> list[Path | int]:
     path = Path(os.path.abspath(word))
     if path.is_dir():
-        found = sorted(child for child in path.iterdir() if child.suffix.lower() in IMAGES)
+        found = sorted(
+            child
+            for child in path.iterdir()
+            if child.suffix.lower() in IMAGES and not child.name.startswith(".")
+        )
         if not found:
             raise UsageError(f"there is no image ({', '.join(IMAGES)}) in the folder {word!r}")
         return [*found]
@@ -135,7 +140,7 @@ def opened(path: Path | int) -> cv2.VideoCapture:
     Raises:
         UsageError: If it cannot be.
     """
-    with _quiet():
+    with quiet():
         capture = cv2.VideoCapture(path if isinstance(path, int) else str(path))
     if not capture.isOpened():
         if isinstance(path, int):
@@ -145,7 +150,8 @@ def opened(path: Path | int) -> cv2.VideoCapture:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Within, OpenCV writes nothing of its own to the terminal."""
     level = cv2.setLogLevel(0)
     try:
         yield
@@ -159,26 +165,29 @@ def frames_of(sources: Sequence[Source]) -> Iterator[Frame]:
         if source.is_stream:
             yield from _frames_of_stream(source)
         else:
-            yield Frame(source, 0, read_image(source.path))
+            yield Frame(source, 0, source.path)
 
 
 def _frames_of_stream(source: Source) -> Iterator[Frame]:
+    """Frames of a stream: as many as it is said to have, where some cannot be decoded."""
     capture = opened(source.path)
+    gap: list[Frame] = []
+    index = 0
     try:
-        index = 0
-        while (image := capture.read()[1]) is not None:
-            yield Frame(source, index, image)
+        while source.frames is None or index < source.frames:
+            image = capture.read()[1]
+            if image is None:
+                gap.append(Frame(source, index, None))
+                if source.frames is None or len(gap) > MAX_GAP:
+                    break
+            else:
+                yield from gap
+                gap = []
+                yield Frame(source, index, image)
             index += 1
-        if not index:
-            yield Frame(source, 0, None)
+        while source.frames is not None and (image := capture.read()[1]) is not None:
+            yield Frame(source, index, image)  # more than it is said to have
+            index += 1
     finally:
         capture.release()
-
-
-def read_image(path: Path) -> np.ndarray | None:
-    """An image ``(H, W, 3)`` in BGR, upright; None if it cannot be read to its end."""
-    with _quiet():
-        try:
-            return mmcv.imfrombytes(path.read_bytes())
-        except (OSError, cv2.error):
-            return None
+    yield from gap if source.frames is not None or not index else ()

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
 
+import mmcv
 import numpy as np
-from mmengine.structures import InstanceData
+import torch
+from mmengine.config import Config
+from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
 from pycocotools import mask as coco_mask
+from torch import nn
 
 from mmsmlp.errors import UsageError
+from mmsmlp.visualization import build_visualizer, draw_sample
 
-from .drawing import colours_of, label_region, tint, write_text
 from .writing import write_picture
 
 Results = list[dict[str, Any]]
 
 
-def chosen_labels(names: Sequence[str] | None, classes: Sequence[str]) -> set[int]:
+def chosen_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[int]:
     """Labels of the classes of some names, or of all.
 
     Args:
@@ -36,27 +41,32 @@ def chosen_labels(names: Sequence[str] | None, classes: Sequence[str]) -> set[in
             some = f"{', '.join(classes[:10])}{', …' * (len(classes) > 10)}" or "no names known"
             hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {some}"
             raise UsageError(f"--classes: there is no class {name!r}; {hint}")
-    return {i for i, name in enumerate(classes) if names is None or name in names}
+    return [i for i, name in enumerate(classes) if names is None or name in names]
 
 
 class Task:
     """What is done with the predictions of one kind of model.
 
     Args:
-        meta: Of the data set that the model was trained on: ``classes`` and ``palette``.
+        classes: Names of the classes.
         names: Of the classes to keep; all if not given.
+        visualizer: Of the library, to draw with.
 
     Attributes:
         first_id: Of the categories in files.
+        has: What a prediction of this kind has.
     """
 
     first_id: ClassVar[int] = 0
+    has: ClassVar[str]
 
-    def __init__(self, meta: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
-        self.classes: list[str] = list(meta.get("classes") or [])
-        self.palette = [tuple(colour) for colour in meta.get("palette") or []]
+    def __init__(
+        self, classes: Sequence[str], names: Sequence[str] | None, visualizer: Visualizer
+    ) -> None:
+        self.classes = list(classes)
         self.chosen = chosen_labels(names, self.classes)
         self.is_choosy = names is not None
+        self.visualizer = visualizer
 
     def categories(self) -> list[dict[str, Any]]:
         """The classes as files list them."""
@@ -66,19 +76,41 @@ class Task:
         """What a class is called."""
         return self.classes[label] if label < len(self.classes) else f"class {label}"
 
-    def kept(self, prediction: Any) -> Any:
-        """What of a prediction is wanted."""
+    def filter(self, sample: BaseDataElement) -> BaseDataElement:
+        """A prediction with what is wanted of it.
+
+        Raises:
+            UsageError: If it is one of another kind.
+        """
+        if self.has not in sample:
+            found = ", ".join(sample.keys())
+            raise UsageError(f"there are no files for what this model finds: {found}")
+        return self._filter(sample.clone())
+
+    def _filter(self, sample: BaseDataElement) -> BaseDataElement:
         raise NotImplementedError
 
-    def drawn(self, image: np.ndarray, prediction: Any) -> np.ndarray:
-        """An image ``(H, W, 3)`` in BGR with what was found on it."""
-        raise NotImplementedError
+    def draw(self, image: np.ndarray, sample: BaseDataElement) -> np.ndarray:
+        """An image ``(H, W, 3)`` in BGR with what was found on it, of the same size."""
+        np.random.seed(0)  # a class has one colour in all pictures
+        with warnings.catch_warnings():
+            # Of boxes that go beyond the image.
+            warnings.simplefilter("ignore", UserWarning)
+            options = self.options(sample)
+            drawn = draw_sample(
+                self.visualizer, image[..., ::-1], sample, draw_gt=False, **options
+            )[..., ::-1]
+        return mmcv.imresize(drawn, image.shape[1::-1])
 
-    def results(self, prediction: Any, folder: Path, stem: str) -> Results:
+    def options(self, sample: BaseDataElement) -> dict[str, Any]:
+        """Arguments of the visualizer."""
+        return {}
+
+    def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
         """What is found in an image, as JSON holds it.
 
         Args:
-            prediction: What was kept of it.
+            sample: What was kept of it.
             folder: Of all results, for those that are files.
             stem: Of the image.
         """
@@ -86,54 +118,25 @@ class Task:
 
 
 class Detection(Task):
-    """Boxes, and masks where the model gives them: ``InstanceData`` as mmdet has it.
-
-    Args:
-        meta: See :class:`Task`.
-        names: See :class:`Task`.
-        threshold: The least score of what is kept.
-        style: Arguments of mmdet's ``DetLocalVisualizer``.
-    """
+    """Boxes, and masks where the model gives them."""
 
     first_id = 1  # as in COCO
+    has = "pred_instances"
+    threshold = 0.3  # the least score of what is kept
 
-    def __init__(
-        self,
-        meta: Mapping[str, Any],
-        names: Sequence[str] | None = None,
-        threshold: float = 0.3,
-        style: Mapping[str, Any] | None = None,
-    ) -> None:
-        from mmdet.visualization import DetLocalVisualizer
-
-        super().__init__(meta, names)
-        self.threshold = threshold
-        options = {key: value for key, value in (style or {}).items() if key in STYLES}
-        self.visualizer = DetLocalVisualizer(**options)
-        self.visualizer.dataset_meta = dict(
-            classes=self.classes or None, palette=self.palette or None
-        )
-
-    def kept(self, prediction: InstanceData) -> InstanceData:
-        keep = prediction.scores >= self.threshold
+    def _filter(self, sample: BaseDataElement) -> BaseDataElement:
+        found = sample.pred_instances
+        keep = found.scores >= self.threshold
         if self.is_choosy:
-            chosen = prediction.labels.new_tensor(sorted(self.chosen))
-            keep &= (prediction.labels[:, None] == chosen).any(dim=1)
-        return prediction[keep]
+            keep &= torch.isin(found.labels, found.labels.new_tensor(self.chosen))
+        sample.pred_instances = found[keep]
+        return sample
 
-    def drawn(self, image: np.ndarray, prediction: InstanceData) -> np.ndarray:
-        from mmdet.structures import DetDataSample
+    def options(self, sample: BaseDataElement) -> dict[str, Any]:
+        return dict(pred_score_thr=-1)
 
-        sample = DetDataSample(pred_instances=prediction)
-        with warnings.catch_warnings():
-            # Of boxes that go beyond the image.
-            warnings.simplefilter("ignore", UserWarning)
-            self.visualizer.add_datasample(
-                "image", image[..., ::-1], sample, draw_gt=False, pred_score_thr=-1
-            )
-        return self.visualizer.get_image()[..., ::-1]
-
-    def results(self, prediction: InstanceData, folder: Path, stem: str) -> Results:
+    def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
+        prediction = sample.pred_instances
         corners = prediction.bboxes.double().numpy()
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         found = [
@@ -151,62 +154,84 @@ class Detection(Task):
         return found
 
 
-STYLES = ("alpha", "bbox_color", "line_width", "mask_color", "text_color")
-
-
 class Segmentation(Task):
-    """The class of every pixel: an array ``(H, W)``."""
+    """The class of every pixel; of those not wanted, the largest number that a file holds."""
 
-    def __init__(self, meta: Mapping[str, Any], names: Sequence[str] | None = None) -> None:
-        super().__init__(meta, names)
-        self.colours = colours_of(self.palette, len(self.classes))
+    has = "pred_sem_seg"
 
-    def kept(self, prediction: np.ndarray) -> np.ndarray:
-        kind = np.uint8 if len(self.classes) < 2**8 else np.uint16
-        prediction = prediction.astype(kind)
+    def _filter(self, sample: BaseDataElement) -> BaseDataElement:
         if self.is_choosy:
-            left_out = ~np.isin(prediction, sorted(self.chosen))
-            prediction[left_out] = np.iinfo(kind).max
-        return prediction
+            labels = sample.pred_sem_seg.data.long()
+            left_out = ~torch.isin(labels, labels.new_tensor(self.chosen))
+            sample.pred_sem_seg.data = labels.masked_fill(left_out, np.iinfo(self.kind).max)
+        return sample
 
-    def drawn(self, image: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        labels: Collection[int] = np.unique(prediction[prediction < len(self.colours)])
-        image = tint(image, prediction, self.colours)
-        for label in labels:
-            image = label_region(image, prediction == label, self.name_of(label))
-        return image
+    @property
+    def kind(self) -> type[np.unsignedinteger]:
+        """What an index map holds."""
+        return np.uint8 if len(self.classes) < 2**8 else np.uint16
 
-    def results(self, prediction: np.ndarray, folder: Path, stem: str) -> Results:
-        path = Path("maps", f"{stem}.png")
-        write_picture(prediction, folder / path)
-        return [dict(index_map=path.as_posix())]
+    def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
+        labels = sample.pred_sem_seg.data[0].numpy().astype(self.kind)
+        path = write_picture(labels, folder / "maps" / f"{stem}.png")
+        return [dict(index_map=path.relative_to(folder).as_posix())]
 
 
 class Classification(Task):
-    """The score of every class: an array ``(C,)``; of those wanted, the best is kept."""
+    """The labels that the model gives; if some are wanted, those of them, or the best of them."""
 
-    def kept(self, prediction: np.ndarray) -> tuple[int, float]:
-        labels = sorted(self.chosen) if self.is_choosy else np.arange(len(prediction))
-        best = int(max(labels, key=lambda label: prediction[label]))
-        return best, float(prediction[best])
+    has = "pred_score"
+    is_multi_label = False
 
-    def drawn(self, image: np.ndarray, prediction: tuple[int, float]) -> np.ndarray:
-        label, score = prediction
-        return write_text(image, f"{self.name_of(label)} {score:.2f}", (0, 0))
+    def _filter(self, sample: BaseDataElement) -> BaseDataElement:
+        if self.is_choosy and self.is_multi_label:
+            wanted = sample.pred_label.new_tensor(self.chosen)
+            sample.pred_label = sample.pred_label[torch.isin(sample.pred_label, wanted)]
+        elif self.is_choosy:
+            best = max(self.chosen, key=lambda label: sample.pred_score[label])
+            sample.pred_label = sample.pred_label.new_tensor([best])
+        return sample
 
-    def results(self, prediction: tuple[int, float], folder: Path, stem: str) -> Results:
-        label, score = prediction
-        return [{"category_id": label, "class": self.name_of(label), "score": score}]
+    def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
+        return [
+            {
+                "category_id": label,
+                "class": self.name_of(label),
+                "score": float(sample.pred_score[label]),
+            }
+            for label in sample.pred_label.tolist()
+        ]
 
 
-# By the scope of the config, and by what a file is called that holds such a model.
-TASKS: dict[str, type[Task]] = {
-    "mmdet": Detection,
-    "mmseg": Segmentation,
-    "mmpretrain": Classification,
-    "one-stage detector": Detection,
-    "one-stage instance segmentor": Detection,
-    "two-stage detector": Detection,
-    "segmentor": Segmentation,
-    "classifier": Classification,
-}
+TASKS: dict[str, type[Task]] = dict(mmdet=Detection, mmseg=Segmentation, mmpretrain=Classification)
+
+
+def build_task(
+    cfg: Config,
+    model: nn.Module,
+    meta: Mapping[str, Any],
+    names: Sequence[str] | None = None,
+    threshold: float | None = None,
+) -> Task:
+    """What is done with the predictions of a model.
+
+    Args:
+        cfg: Its config.
+        model: The model.
+        meta: Of the data set that it was trained on: ``classes`` and ``palette``.
+        names: Of the classes to keep; all if not given.
+        threshold: The least score of an object of a detector.
+
+    Raises:
+        UsageError: If there is no such class, or a threshold for something else than a detector.
+    """
+    visualizer = build_visualizer(cfg, model, meta)
+    task = TASKS[cfg.default_scope](visualizer.dataset_meta["classes"], names, visualizer)
+    if threshold is not None:
+        if not isinstance(task, Detection):
+            raise UsageError("--score-thr is for detectors")
+        task.threshold = threshold
+    if isinstance(task, Classification):
+        heads = (base.__name__ for base in type(getattr(model, "head", None)).__mro__)
+        task.is_multi_label = any(name.startswith(("MultiLabel", "CSRA")) for name in heads)
+    return task

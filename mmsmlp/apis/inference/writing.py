@@ -11,10 +11,13 @@ from types import TracebackType
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 
 from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
 from mmsmlp.errors import UsageError
+
+from .sources import quiet
 
 
 class GrowingList:
@@ -57,19 +60,30 @@ class GrowingList:
         self.file.close()
 
 
-def write_picture(image: np.ndarray, path: Path) -> None:
-    """Write an image whole or not at all, in the format of its suffix.
+def write_picture(image: np.ndarray, path: Path) -> Path:
+    """Write an image whole or not at all, as PNG where its format cannot hold it.
 
     Args:
         image: ``(H, W, 3)`` in BGR, or ``(H, W)``.
         path: The file; its folder is made if need be.
 
+    Returns:
+        Path of what was written.
+
     Raises:
         CheckpointError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _, data = cv2.imencode(path.suffix, image)
+    try:
+        with quiet():
+            is_done, data = cv2.imencode(path.suffix, image)
+    except cv2.error:  # such as colours in a PGM, or more pixels than a JPEG may have
+        is_done = False
+    if not is_done:
+        path = path.with_name(f"{path.name}.png")
+        _, data = cv2.imencode(".png", image)
     write_atomically(data.tobytes(), path)
+    return path
 
 
 class Video:
@@ -86,17 +100,17 @@ class Video:
 
     def __init__(self, path: Path, frames_a_second: float, size: tuple[int, int]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
+        self.path, self.size = path, size[::-1]
         # OpenCV chooses the format by the end of the name.
         self.temporary = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}{path.suffix}")
         codec = cv2.VideoWriter_fourcc(*"mp4v")
-        self.writer = cv2.VideoWriter(str(self.temporary), codec, frames_a_second, size[::-1])
+        self.writer = cv2.VideoWriter(str(self.temporary), codec, frames_a_second, self.size)
         if not self.writer.isOpened():
             raise UsageError(f"cannot write the video {str(path)!r}")
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a frame ``(H, W, 3)`` in BGR."""
-        self.writer.write(frame)
+        """Append a frame ``(H, W, 3)`` in BGR, in the size of the first."""
+        self.writer.write(mmcv.imresize(frame, self.size))
 
     def close(self) -> None:
         """End the video."""

@@ -1,23 +1,24 @@
-"""Own data: an annotation file in COCO's format, checked, split, and put into a config."""
+"""Custom data: annotations, masks or folders of classes, read, checked and split."""
 
-from mmsmlp.errors import DataError
-
-from .annotations import Annotations, read_annotations
-from .checking import Checked, boxes_of_classes, check_annotations
-from .images import Images, look_at_images
-from .splitting import split
-from .writing import Set, config_text
+from .class_folders import ClassFolders, read_class_folders, splits_of
+from .coco import Coco, read_coco
+from .images import files_of, is_hidden, read_images
+from .report import Report, held_out, printable
+from .segmentation import Segmentation, look_at_mask, read_masks
 
 __all__ = [
-    "Annotations",
-    "Checked",
-    "DataError",
-    "Images",
-    "Set",
-    "boxes_of_classes",
-    "check_annotations",
-    "config_text",
-    "look_at_images",
-    "read_annotations",
-    "split",
+    "ClassFolders",
+    "Coco",
+    "Report",
+    "Segmentation",
+    "files_of",
+    "held_out",
+    "is_hidden",
+    "look_at_mask",
+    "printable",
+    "read_class_folders",
+    "read_coco",
+    "read_images",
+    "read_masks",
+    "splits_of",
 ]

@@ -1,4 +1,4 @@
-"""Layer-wise decay of the learning rate, for whatever model has a backbone."""
+"""Weight decay and learning rates by parameter, and layer-wise decay of the latter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,52 @@ NO_DECAY = dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class ParamwiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """mmengine's constructor, but custom keys multiply with the rules for norms, biases and so on.
+
+    There, a custom key such as ``backbone=dict(lr_mult=0.1)`` switches the rules off for all
+    parameters with that name: norms and biases of the backbone decay, whatever
+    ``norm_decay_mult`` and ``bias_decay_mult`` are.
+
+    Args:
+        optim_wrapper_cfg: The optimizer wrapper, as mmengine has it.
+        paramwise_cfg: As mmengine has it.
+    """
+
+    def add_params(
+        self, params: list[dict], module: nn.Module, prefix: str = "", **kwargs: Any
+    ) -> None:
+        """Add the parameters of a module to the groups.
+
+        Args:
+            params: Groups of the optimizer, extended in place.
+            module: The model, or a module in it.
+            prefix: Name of the module, empty for the model.
+            kwargs: What mmengine passes on while it descends.
+        """
+        super().add_params(params, module, prefix, **kwargs)
+        settings = self.paramwise_cfg
+        keys = settings.get("custom_keys")
+        if prefix or not keys:
+            return
+        by_rules: list[dict] = []
+        self.paramwise_cfg = {**settings, "custom_keys": {}}
+        super().add_params(by_rules, module)
+        self.paramwise_cfg = settings
+        rules = {id(group["params"][0]): group for group in by_rules}
+        names = {id(parameter): f".{name}" for name, parameter in module.named_parameters()}
+        for group in params:
+            parameter = id(group["params"][0])
+            # mmengine matches a name in the model with a dot before it, others without.
+            name = names[parameter].removeprefix("." if names[parameter].count(".") > 1 else "")
+            if any(key in name for key in keys):
+                for setting, base in (("lr", self.base_lr), ("weight_decay", self.base_wd)):
+                    if base and setting in group:
+                        group[setting] *= rules[parameter].get(setting, base) / base
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayOptimWrapperConstructor(ParamwiseOptimWrapperConstructor):
     """Lets the layers of a backbone learn the slower the earlier they are.
 
     A parameter of layer k of n learns at ``layer_decay_rate ** (n - 1 - k)`` times the learning
@@ -26,8 +71,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     The model may be a detector, a segmentor, a classifier or anything else with a module named
     ``backbone`` (several are fine) that has ``get_layer_depth(name, prefix)``, as all of this
     package and several of mmpretrain have. Weight decay is off for norms, biases and all other
-    parameters of one dimension, unless ``paramwise_cfg`` says otherwise. Parameters that share
-    all settings share a group of the optimizer.
+    parameters of one dimension, unless ``norm_decay_mult``, ``bias_decay_mult`` or
+    ``flat_decay_mult`` of ``paramwise_cfg`` says otherwise; custom keys multiply with these.
+    Parameters that share all settings share a group of the optimizer.
 
     Let schedulers end at an ``eta_min_ratio``: an absolute ``eta_min`` is the same for all layers,
     and above what the first ones start from.

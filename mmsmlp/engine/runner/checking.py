@@ -13,6 +13,8 @@ from mmengine.config import Config
 
 from mmsmlp.errors import UsageError
 
+from .data_folders import check_data_folders
+
 
 def check_data(cfg: Config, *splits: str) -> None:
     """Make sure that the data sets of some splits are there, before anything slow starts.
@@ -33,6 +35,7 @@ def check_data(cfg: Config, *splits: str) -> None:
                     "data there, set data_root to where it is, or add --mini to use the built-in "
                     "mini data set"
                 )
+    check_data_folders(cfg, *splits)
 
 
 def _paths_of(dataset: Any) -> Iterator[str]:

@@ -25,27 +25,37 @@ RUN_HOOKS = (
 )
 
 
-def read_config(name: str) -> Config:
-    """Read a config.
+def find_config(name: str) -> Path:
+    """Path of a config.
 
     Args:
-        name: Its path, or ``library::path`` for one that is installed.
+        name: Its path, or ``library::path`` for one that is installed, with or without suffix.
 
     Raises:
-        UsageError: If there is no such config, or none of those that it inherits from.
+        UsageError: If there is no such config.
     """
     path = Path(name)
     if "::" in name:
         try:
-            path = config_path(name)
+            path = config_path(name if path.suffix else f"{name}.py")
         except FileNotFoundError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(f"config {name!r}: {error}") from error
     if not path.is_file():
         neighbours = {str(other) for other in Path().glob("configs/*.py")}
         neighbours |= {str(other) for other in path.parent.glob("*.py")}
         close = get_close_matches(name, neighbours, n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         raise UsageError(f"config {name!r} does not exist{hint}")
+    return path
+
+
+def read_config(name: str) -> Config:
+    """Read a config, see :func:`find_config`.
+
+    Raises:
+        UsageError: If there is no such config, or none of those that it inherits from.
+    """
+    path = find_config(name)
     try:
         return Config.fromfile(path)
     except FileNotFoundError as error:

@@ -5,85 +5,89 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
-from torch.distributed import ProcessGroup
-
-from mmsmlp.models.layers import Extents
-
-from .sharding import most_passes
+from torch import Tensor, nn
 
 
-def image_extents(x: Tensor, counted: bool = False) -> Extents:
-    """Where the images of a padded batch end.
+def image_sizes(x: Tensor) -> list[tuple[int, int]]:
+    """Height and width of each image of a padded batch.
 
     Rows at the bottom and columns at the right that are zero in all channels are padding: the data
     preprocessors of OpenMMLab pad by exactly 0 after normalisation, which maps no grey value of a
     photo there. An image of nothing but zeros is taken to be of full size.
 
     Args:
-        x: ``(N, C, H, W)``.
-        counted: Whether norms are to count padding in their statistics.
-
-    Returns:
-        The extents in pixels, on the device of ``x``, for which nothing waits.
+        x: ``(N, C, H, W)``. A GPU is waited for, once.
     """
     filled = (x != 0).any(dim=1)
 
-    def extent(lines: Tensor) -> Tensor:
+    def length(lines: Tensor) -> Tensor:
         """(N, L) -> (N,), the number of the last line that is filled, L if none is."""
         numbers = torch.arange(1, lines.shape[1] + 1, device=x.device)
         last = (lines * numbers).amax(dim=1)
         return last.where(last > 0, lines.shape[1])
 
-    heights, widths = extent(filled.any(dim=2)), extent(filled.any(dim=1))
-    return Extents(heights, widths, tuple(x.shape[2:]), counted)
+    sizes = torch.stack([length(filled.any(dim=2)), length(filled.any(dim=1))], dim=1)
+    return [(height, width) for height, width in sizes.tolist()]
 
 
-def run_without_padding(
-    network: Callable[[Tensor], tuple[Tensor, ...]],
-    x: Tensor,
-    strides: Sequence[int],
-    sharing: Sequence[ProcessGroup] = (),
-) -> tuple[Tensor, ...]:
+def run_cropped(
+    network: Callable[[Tensor], Sequence[Tensor]], x: Tensor, strides: Sequence[int]
+) -> list[Tensor]:
     """Run a pyramid on each image of a padded batch as if it were alone and not padded.
 
-    Images of equal extent run together, cropped to it, which costs less than running the padding.
-    Their maps go on beyond the image with their last row and column: what is made of them there,
-    such as proposals, is then like that of an image. Maps that end in zeros look like nothing that
-    heads have met, and draw proposals.
+    Images of equal size run together, which costs less than running the padding. Over the padding,
+    their maps go on with their last row and column: zero features are out of distribution for the
+    heads and cause false proposals.
 
     Args:
         network: Gives maps of ⌈H/s⌉×⌈W/s⌉ for images of any size.
         x: ``(N, C, H, W)``.
         strides: Stride s of each map.
-        sharing: Groups of ranks that gather the network's weights in each pass. They wait for each
-            other, so all make as many passes as the one with the most extents.
 
     Returns:
         Maps of the sizes that ``network(x)`` would give.
     """
-    height, width = x.shape[2:]
-    groups: dict[tuple[int, int], list[int]] = {}
-    extents = image_extents(x)
-    # One transfer from the device, which is all that this waits for.
-    sizes = torch.stack((extents.heights, extents.widths), dim=1).tolist()
-    for i, (h, w) in enumerate(sizes):
-        groups.setdefault((h, w), []).append(i)
-    for _ in range(most_passes(len(groups), sharing, x.device) - len(groups)):
-        network(x[:1, :, :1, :1])
-    if groups.keys() <= {(height, width)}:
-        return network(x)
+    sizes = image_sizes(x)
+    padded = [[-(-side // stride) for side in x.shape[2:]] for stride in strides]
 
-    def extend(y: Tensor, stride: int) -> Tensor:
-        rows, columns = (
-            torch.arange(-(-padded // stride), device=y.device).clamp(max=side - 1)
-            for padded, side in zip((height, width), y.shape[2:], strict=True)
-        )
-        return y[:, :, rows[:, None], columns]
+    def run(images: Tensor, height: int, width: int) -> list[Tensor]:
+        maps = network(images[:, :, :height, :width])
+        return [replicate_pad(y, size) for y, size in zip(maps, padded, strict=True)]
 
-    parts = []
-    for (h, w), images in groups.items():
-        maps = network(x[images, :, :h, :w])
-        parts.append([extend(y, stride) for y, stride in zip(maps, strides, strict=True)])
-    order = torch.tensor([i for images in groups.values() for i in images]).argsort()
-    return tuple(torch.cat(maps)[order] for maps in zip(*parts, strict=True))
+    if len(set(sizes)) <= 1:
+        return run(x, *(sizes[0] if sizes else x.shape[2:]))
+    # Slices and lists of images: an index would be copied from the host.
+    maps_of: dict[int, Sequence[Tensor]] = {}
+    for size in dict.fromkeys(sizes):
+        indices = [i for i, other in enumerate(sizes) if other == size]
+        maps = run(torch.cat([x[i : i + 1] for i in indices]), *size)
+        maps_of |= zip(indices, zip(*(y.split(1) for y in maps), strict=True), strict=True)
+    return [torch.cat(images) for images in zip(*map(maps_of.get, range(len(x))), strict=True)]
+
+
+def replicate_pad(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Let maps (N, C, H, W) go on with their last row and column up to a size."""
+    for dim, length in zip((-2, -1), size, strict=True):
+        if length > x.shape[dim]:
+            border = x.narrow(dim, x.shape[dim] - 1, 1)
+            shape = list(x.shape)
+            shape[dim] = length - x.shape[dim]
+            x = torch.cat([x, border.expand(shape)], dim)
+    return x
+
+
+def is_sharded(network: nn.Module) -> bool:
+    """Whether parts of a network gather their weights from other ranks when they run.
+
+    Weights that are gathered already, as those of the whole model are while it runs, do not count.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return False
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    return any(isinstance(part, FullyShardedDataParallel) for part in network.modules()) or any(
+        # What `fully_shard` makes is a DTensor, of a module that torch 2.1 has elsewhere.
+        placement.is_shard()
+        for parameter in network.parameters()
+        for placement in getattr(parameter, "placements", ())
+    )

@@ -1,7 +1,8 @@
-"""What the pyramid backbones have in common, whatever their blocks are."""
+"""The base class of all backbones."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from numbers import Real
@@ -9,25 +10,22 @@ from operator import mul
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsmlp.checkpoints import matched_pretrained
 from mmsmlp.models.layers import (
-    Extents,
     PatchEmbed,
     check_whole,
     checkpoint,
-    image_norm,
     is_recording,
     is_whole,
+    recompute_gelu,
 )
 
-from .padding import image_extents, run_without_padding
-from .settings import resolve_out_indices
-from .sharding import sharding_groups
+from .padding import is_sharded, run_cropped
+from .settings import resolve_out_indices, resolve_training_padding
 
 # Makes a block from the index of its stage and its drop path rate.
 BlockFactory = Callable[[int, float], nn.Module]
@@ -35,8 +33,6 @@ BlockFactory = Callable[[int, float], nn.Module]
 PatchEmbedFactory = Callable[[int, int, int], nn.Module]
 # Makes a norm from its channels.
 NormFactory = Callable[[int], nn.Module]
-
-TRAINING_PADDING = ("kept", "counted", "left_out")
 
 
 class Stage(nn.Module):
@@ -47,15 +43,12 @@ class Stage(nn.Module):
         self.patch_embed = patch_embed
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor, with_cp: bool = False, extents: Extents | None = None) -> Tensor:
-        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉); ``extents`` are those of the tokens."""
+    def forward(self, x: Tensor, with_cp: bool = False) -> Tensor:
+        """(N, C_in, H, W) -> (N, C, ⌈H/p⌉, ⌈W/p⌉)."""
         x = self.patch_embed(x)
-        others = () if extents is None else (extents,)
+        run = checkpoint if with_cp and torch.is_grad_enabled() else recompute_gelu
         for block in self.blocks:
-            if with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, *others)
-            else:
-                x = block(x, *others)
+            x = run(block, x)
         return x
 
 
@@ -66,27 +59,27 @@ class PyramidBackbone(BaseModule):
     that every parameter takes part in every step (distributed training insists on that).
 
     In inference an image has the features that it has alone, whatever it is batched with: padding
-    is left out (:func:`~mmsmlp.models.backbones.padding.run_without_padding`).
+    is cropped (:func:`~mmsmlp.models.backbones.padding.run_cropped`).
 
     Args:
         block: Makes a block from the index of its stage and its drop path rate.
         patch_embed: Makes a patch embedding or merging.
         output_norm: Makes the norm of an output.
-        in_channels: Channels of the image.
         embed_dims: Channels of each stage.
         depths: Blocks of each stage.
         patch_sizes: Side of the patches that each stage embeds or merges; a stage of patch size
             1 and unchanged channels merges nothing.
+        in_channels: Channels of the image.
         drop_path_rate: Of the last block; it grows linearly from zero at the first.
-        out_indices: Stages to return, in this order; negative ones count from the end.
-        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem
-            (the patch embedding of the first stage), k the stem and the first k stages.
+        out_indices: Stages to return, in this order, negative ones counting from the end; all if
+            not given.
+        frozen_stages: Number of frozen stages, with their output norms: -1 none, 0 the stem (the
+            patch embedding of the first stage), k the stem and the first k stages.
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
-        training_padding: What padding is in training: ``'kept'``, a part of the image;
-            ``'left_out'``, an image has the features that it has alone, as in inference, and the
-            statistics of norms are those of images; or ``'counted'``, the same but for these
-            statistics, which count padding.
+        training_padding: What happens to padding in training: ``'include'``, it is a part of the
+            image; ``'crop'``, it is cropped as in inference, which batch norms that learn do not
+            allow.
         init_cfg: Initialisation, as mmengine has it; pretrained weights are loaded by
             :class:`~mmsmlp.checkpoints.Pretrained`.
 
@@ -105,28 +98,26 @@ class PyramidBackbone(BaseModule):
         *,
         patch_embed: PatchEmbedFactory = PatchEmbed,
         output_norm: NormFactory,
-        in_channels: int,
         embed_dims: Sequence[int],
         depths: Sequence[int],
         patch_sizes: Sequence[int],
-        drop_path_rate: float,
-        out_indices: int | Sequence[int],
-        frozen_stages: int,
+        in_channels: int = 3,
+        drop_path_rate: float = 0.0,
+        out_indices: int | Sequence[int] | None = None,
+        frozen_stages: int = -1,
         norm_eval: bool = False,
-        with_cp: bool,
-        training_padding: str = "kept",
-        init_cfg: dict | list[dict] | None,
+        with_cp: bool = False,
+        training_padding: str = "include",
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_whole("in_channels", in_channels)
-        if training_padding not in TRAINING_PADDING:
-            raise ValueError(
-                f"training_padding must be one of {TRAINING_PADDING}, got {training_padding!r}"
-            )
         if not (isinstance(drop_path_rate, Real) and 0 <= drop_path_rate < 1):
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         self.in_channels = in_channels
         self.depths = tuple(depths)
+        if out_indices is None:
+            out_indices = range(len(depths))
         self.out_indices = resolve_out_indices(out_indices, len(depths))
         num_stages = max(self.out_indices) + 1
         if not (is_whole(frozen_stages) and -1 <= frozen_stages <= num_stages):
@@ -137,7 +128,7 @@ class PyramidBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
-        self.training_padding = training_padding
+        self.training_padding = resolve_training_padding(training_padding)
         self.patch_sizes = tuple(patch_sizes)
 
         drop_rates = iter(np.linspace(0, drop_path_rate, sum(depths)).tolist())
@@ -166,11 +157,12 @@ class PyramidBackbone(BaseModule):
 
         Returns:
             One map per entry of ``out_indices``, ``(N, channels[k], ⌈H/s⌉, ⌈W/s⌉)`` with
-            ``s = strides[k]``; in inference the borders of images go on over their padding.
+            ``s = strides[k]``; where padding is cropped, the borders of images go on over it.
 
         Raises:
             TypeError: If ``x`` is no tensor of floating-point numbers.
-            ValueError: If it has another number of dimensions or channels, or no pixel.
+            ValueError: If it has another number of dimensions or channels, or no pixel, or if
+                padding is to be cropped in training and batch norms learn.
         """
         if not (isinstance(x, Tensor) and x.is_floating_point()):
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
@@ -182,38 +174,39 @@ class PyramidBackbone(BaseModule):
             )
         if 0 in x.shape[2:]:
             raise ValueError(f"x must have a pixel at least, got {tuple(x.shape)}")
-        if x.is_meta or is_recording():
-            return self._extract(x)
-        if self.training:
-            return self._extract(x, self._training_extents(x))
-        return run_without_padding(self._extract, x, self.strides, sharding_groups(self))
+        if self._crops_padding(x):
+            maps = run_cropped(self._run_stages, x, self.strides)
+        else:
+            maps = self._run_stages(x)
+        norms = [getattr(self, f"norm{i}") for i in self.out_indices]
+        # RoIAlign of mmcv takes any memory for contiguous, and computes nonsense from a map with
+        # channels last.
+        return tuple(norm(y).contiguous() for norm, y in zip(norms, maps, strict=True))
 
-    def _training_extents(self, x: Tensor) -> Extents | None:
-        """Of the images whose padding is left out; None if there is none."""
-        if self.training_padding == "kept":
-            return None
-        extents = image_extents(x, counted=self.training_padding == "counted")
-        # A GPU would have to be waited for, and processes compute what they share in one way.
-        alone = not (dist.is_available() and dist.is_initialized())
-        return None if x.is_cpu and alone and not extents.padding.any() else extents
-
-    def _extract(self, x: Tensor, extents: Extents | None = None) -> tuple[Tensor, ...]:
-        outputs = {}
+    def _run_stages(self, x: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> the maps of ``out_indices``, without their norms."""
+        maps = {}
         for i, stage in enumerate(self.stages):
-            if extents is not None:
-                if i and self.patch_sizes[i] > 1:
-                    # As the image itself is, so that the last patches are completed by zeros.
-                    x = extents.without_padding(x)
-                extents = extents.merged(self.patch_sizes[i])
-            x = stage(x, self.with_cp, extents)
+            x = stage(x, self.with_cp)
             if i in self.out_indices:
-                y = image_norm(getattr(self, f"norm{i}"), x, extents)
-                if extents is not None:
-                    y = extents.extended(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-                # RoIAlign of mmcv takes any memory for contiguous, and computes nonsense from a map
-                # with channels last.
-                outputs[i] = y.contiguous()
-        return tuple(outputs[i] for i in self.out_indices)
+                maps[i] = x
+        return [maps[i] for i in self.out_indices]
+
+    def _crops_padding(self, x: Tensor) -> bool:
+        if x.is_meta or is_recording() or (self.training and self.training_padding == "include"):
+            return False
+        if self.training and any(
+            isinstance(module, _BatchNorm) and module.training for module in self.stages.modules()
+        ):
+            raise ValueError(
+                "training_padding must be 'include' where batch norms learn (norm_eval=True lets "
+                "them not), got 'crop'"
+            )
+        if is_sharded(self):
+            # Ranks would wait for each other, each for as many passes as its images have sizes.
+            warnings.warn("padding is not cropped: weights are sharded", stacklevel=3)
+            return False
+        return True
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says.

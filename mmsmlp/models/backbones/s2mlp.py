@@ -16,14 +16,9 @@ from mmsmlp.models.layers import (
     CentredLayerNorm2d,
     ChannelMLP,
     Direction,
-    Extents,
     LayerNorm2d,
     PatchEmbed,
-    add,
-    add_branch,
     check_directions,
-    check_straight,
-    is_lean,
     spatial_shift,
 )
 from mmsmlp.registry import MODELS
@@ -44,11 +39,8 @@ class ShiftMLP(ChannelMLP):
         super().__init__(channels, mlp_ratio=1)
         self.directions = directions
 
-    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
-        if extents is not None:
-            # What moves in from beyond the image is then what was there.
-            x = extents.extended(x)
         x = spatial_shift(self.fc1(x).permute(0, 3, 1, 2), self.directions)
         # The GELU treats every value alike, so it may come after the shift. Before it, its gradient
         # would arrive in another memory format, and torch 2.1 makes garbage of that on CPUs.
@@ -77,16 +69,12 @@ class S2MLPBlock(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
-        x = x.permute(0, 2, 3, 1).contiguous()
-        lean = is_lean(self)
-        x = add(x, self.drop_path(self.norm1(self.shift_mlp(x, extents))), lean)
-        return add_branch(x, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
-
-    def channel_mixing(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C), each token by itself."""
-        return self.norm2(self.mlp(x))
+        x = x.permute(0, 2, 3, 1)
+        x = x + self.drop_path(self.norm1(self.shift_mlp(x)))
+        x = x + self.drop_path(self.norm2(self.mlp(x)))
+        return x.permute(0, 3, 1, 2)
 
 
 @MODELS.register_module()
@@ -99,19 +87,14 @@ class S2MLP(PyramidBackbone):
     Args:
         arch: ``'wide'`` or ``'deep'`` (table 1 of the paper), or a dict of ``embed_dims``,
             ``depth``, ``patch_size`` and ``mlp_ratio``.
-        in_channels: Channels of the image.
         out_indices: Blocks whose outputs to return, in this order; negative ones count from the
             end.
         directions: Of the shift in every block, see :func:`~mmsmlp.models.layers.spatial_shift`.
-        drop_path_rate: Rate of the last block.
-        frozen_stages: How many blocks hold still, with their output norms: -1 none, 0 the stem,
-            k the stem and the first k blocks.
-        with_cp: Whether blocks recompute their activations in the backward pass.
-        training_padding: What padding is in training, see
-            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`. If not given,
-            ``'left_out'``, with which this network reaches a higher AP (``docs/padding.md``), or
-            ``'kept'`` if a direction is diagonal.
-        init_cfg: Initialisation, as mmengine has it.
+        training_padding: What happens to padding in training, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`. Cropped, this network reaches
+            a higher AP (``docs/padding.md``).
+        options: Those that all backbones have, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -130,23 +113,15 @@ class S2MLP(PyramidBackbone):
     def __init__(
         self,
         arch: str | Mapping[str, Any] = "wide",
-        in_channels: int = 3,
         out_indices: int | Sequence[int] = -1,
         directions: Sequence[Direction] = SS1,
-        drop_path_rate: float = 0.0,
-        frozen_stages: int = -1,
-        with_cp: bool = False,
-        training_padding: str | None = None,
-        init_cfg: dict | list[dict] | None = None,
+        training_padding: str = "crop",
+        **options: Any,
     ) -> None:
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
         )
         check_directions("directions", directions)
-        if training_padding is None:
-            training_padding = "kept" if any(map(all, directions)) else "left_out"
-        if training_padding != "kept":
-            check_straight(directions)
         channels, depth = arch["embed_dims"], arch["depth"]
 
         def block(stage: int, drop_path: float) -> S2MLPBlock:
@@ -162,14 +137,10 @@ class S2MLP(PyramidBackbone):
             block,
             patch_embed=patch_embed,
             output_norm=CentredLayerNorm2d,
-            in_channels=in_channels,
             embed_dims=[channels] * depth,
             depths=[1] * depth,
             patch_sizes=[arch["patch_size"]] + [1] * (depth - 1),
-            drop_path_rate=drop_path_rate,
             out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            with_cp=with_cp,
             training_padding=training_padding,
-            init_cfg=init_cfg,
+            **options,
         )

@@ -16,25 +16,20 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
 from mmsmlp.models.layers import (
+    IDENTITY_SHIFT,
     SS1,
     SS2,
-    STAY,
     CentredLayerNorm2d,
     ChannelMLP,
     Direction,
-    Extents,
     Linear,
     Mean,
     PatchEmbed,
     SplitAttention,
-    add,
-    add_branch,
     check_directions,
-    check_straight,
     check_wholes,
-    is_lean,
+    shifted_mean,
     shifted_sum,
-    sum_of_shifted_means,
 )
 from mmsmlp.registry import MODELS
 
@@ -60,20 +55,11 @@ class S2Component(nn.Module):
         self.fusion = fusion
         self.fc2 = Linear(channels, channels)
 
-    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
-        if extents is not None:
-            # What moves in from beyond the image is then what was there.
-            x = extents.extended(x)
         maps = self.fc1(x)
-        if type(self.fc1) is Linear:
-            made = dict(weight=self.fc1.weight, bias=self.fc1.bias)
-            mean = sum_of_shifted_means(x, self.shifts, **made, extents=extents)
-        else:  # such as one with an adapter, whose maps are not made of the weight alone
-            mean = sum_of_shifted_means(maps, self.shifts, extents=extents)
-        weights = self.fusion(mean)
-        y = shifted_sum(maps.permute(0, 3, 1, 2), weights, self.shifts)
-        return self.fc2(y.permute(0, 2, 3, 1))
+        weights = self.fusion(shifted_mean(maps, self.shifts))  # split attention
+        return self.fc2(shifted_sum(maps, weights, self.shifts))
 
 
 class S2MLPv2Block(nn.Module):
@@ -102,16 +88,12 @@ class S2MLPv2Block(nn.Module):
         self.mlp = ChannelMLP(channels, mlp_ratio)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, extents: Extents | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
-        x = x.permute(0, 2, 3, 1).contiguous()
-        lean = is_lean(self)
-        x = add(x, self.drop_path(self.s2(self.norm1(x), extents)), lean)
-        return add_branch(x, self.channel_mixing, self.drop_path, lean).permute(0, 3, 1, 2)
-
-    def channel_mixing(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C), each token by itself."""
-        return self.mlp(self.norm2(x))
+        x = x.permute(0, 2, 3, 1)
+        x = x + self.drop_path(self.s2(self.norm1(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x.permute(0, 3, 1, 2)
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -154,19 +136,13 @@ class S2MLPv2(PyramidBackbone):
             ``depths``, ``patch_sizes`` and ``mlp_ratio``.
         img_size: Height and width in pixels (or one for both) of the images that weights of the
             paper's form were trained on.
-        in_channels: Channels of the image.
-        out_indices: Stages to return, in this order, negative ones counting from the end; all if
-            not given.
         shifts: Directions of each map of the S² component: the paper's two shifts, and none.
         fusion: How the shifted maps become one, ``'split_attention'`` or ``'mean'``.
         drop_path_rate: Rate of the last block.
-        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
-            k the stem and the first k stages.
-        with_cp: Whether blocks recompute their activations in the backward pass.
-        training_padding: What padding is in training, see
-            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation, as mmengine has it; if not given, normal, with the variance of
             what a layer is given kept, and blocks that begin as the identity.
+        options: Those that all backbones have, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -199,15 +175,11 @@ class S2MLPv2(PyramidBackbone):
         self,
         arch: str | Mapping[str, Any] = "small/4",
         img_size: int | tuple[int, int] = 224,
-        in_channels: int = 3,
-        out_indices: int | Sequence[int] | None = None,
-        shifts: Sequence[Sequence[Direction]] = (SS1, SS2, STAY),
+        shifts: Sequence[Sequence[Direction]] = (SS1, SS2, IDENTITY_SHIFT),
         fusion: str = "split_attention",
         drop_path_rate: float = 0.1,
-        frozen_stages: int = -1,
-        with_cp: bool = False,
-        training_padding: str = "kept",
         init_cfg: dict | list[dict] | None = None,
+        **options: Any,
     ) -> None:
         arch = resolve_arch(
             arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
@@ -220,11 +192,7 @@ class S2MLPv2(PyramidBackbone):
             raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
         if fusion == "split_attention":  # a quarter of the channels is its hidden layer
             check_wholes("embed_dims", arch["embed_dims"], least=4)
-        if training_padding != "kept":
-            check_straight(direction for shift in shifts for direction in shift)
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
-        if out_indices is None:
-            out_indices = range(len(arch["depths"]))
 
         def block(stage: int, drop_path: float) -> S2MLPv2Block:
             channels = arch["embed_dims"][stage]
@@ -239,27 +207,23 @@ class S2MLPv2(PyramidBackbone):
             block,
             patch_embed=partial(PatchEmbed, bias=True),
             output_norm=CentredLayerNorm2d,
-            in_channels=in_channels,
             embed_dims=arch["embed_dims"],
             depths=arch["depths"],
             patch_sizes=arch["patch_sizes"],
             drop_path_rate=drop_path_rate,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            with_cp=with_cp,
-            training_padding=training_padding,
             init_cfg=list(INIT) if init_cfg is None else init_cfg,
+            **options,
         )
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        of_sums = [
+        sum_pooled = [
             name
             for name, module in self.named_modules(prefix=prefix.removesuffix("."))
-            if isinstance(module, SplitAttention) and module.is_of_sums(state_dict, f"{name}.")
+            if isinstance(module, SplitAttention) and module.is_sum_pooled(state_dict, f"{name}.")
         ]
-        if of_sums:
+        if sum_pooled:
             print_log(
-                f"Rescaling {len(of_sums)} split attentions of the checkpoint from the sum over "
+                f"Rescaling {len(sum_pooled)} split attentions of the checkpoint from the sum over "
                 "tokens, as in the paper, to their mean",
                 logger="current",
             )

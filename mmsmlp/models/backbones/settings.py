@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from operator import mul
 from typing import Any
 
+from mmengine.logging import print_log
+
 from mmsmlp.models.layers import check_whole, check_wholes, is_whole
 
+TRAINING_PADDING = ("include", "crop")
+FORMER_TRAINING_PADDING = {"kept": "include", "left_out": "crop", "counted": "crop"}
 # Settings of an architecture that are whole numbers; all others are checked by what they are for.
 WHOLE = {"embed_dims", "depth", "depths", "patch_size", "patch_sizes"}
 
@@ -105,3 +110,22 @@ def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tu
     if len(set(indices)) < len(indices):
         raise ValueError(f"out_indices must name each stage once, got {out_indices}")
     return indices
+
+
+def resolve_training_padding(value: str) -> str:
+    """What happens to padding in training, also by the words of earlier releases.
+
+    Raises:
+        ValueError: If it is neither ``'include'`` nor ``'crop'``.
+    """
+    if value in TRAINING_PADDING:
+        return value
+    if value not in FORMER_TRAINING_PADDING:
+        raise ValueError(f"training_padding must be one of {TRAINING_PADDING}, got {value!r}")
+    word = FORMER_TRAINING_PADDING[value]
+    print_log(
+        f"training_padding={value!r} is now {word!r}; the old word will be refused",
+        logger="current",
+        level=logging.WARNING,
+    )
+    return word

@@ -1,4 +1,4 @@
-"""Linear maps of the channels of tokens, by the fastest way that the machine has."""
+"""Linear layers with a faster CPU kernel."""
 
 from __future__ import annotations
 
@@ -52,46 +52,27 @@ def axis_linear(x: Tensor, weight: Tensor, bias: Tensor | None, dim: int) -> Ten
 
     Args:
         x: A tensor with L_in entries along the axis.
-        weight: ``(L_out, L_in)``, or ``(N, L_out, L_in)`` for one of each entry of the first axis.
-        bias: ``(L_out,)``, or ``(N, L_out)``.
-        dim: The axis; with a weight of each entry, not the first one.
+        weight: ``(L_out, L_in)``.
+        bias: ``(L_out,)``.
+        dim: The axis.
 
     Returns:
         ``x`` with L_out in place of L_in.
     """
     dim %= x.ndim
-    if is_recording() and weight.ndim == 2:
+    if is_recording():
         return _axis_linear_recorded(x, weight, bias, dim)
     if is_channels_last(x):
         y = axis_linear(x.permute(0, 2, 3, 1), weight, bias, (0, 3, 1, 2)[dim])
         return y.permute(0, 3, 1, 2)
-    if weight.ndim == 3:
-        return _axis_linear_each(x, weight, bias, dim)
     if dim == x.ndim - 1:
         return linear(x, weight, bias)
     before, after = x.shape[:dim], x.shape[dim + 1 :]
     lines = x.reshape(prod(before), x.shape[dim], prod(after))
-    weights = weight.expand(lines.shape[0], -1, -1)
+    # Autocast would convert each of the lines' weights.
+    weights = weight.to(x.dtype).expand(lines.shape[0], -1, -1)
     y = torch.bmm(weights, lines) if bias is None else torch.baddbmm(bias[:, None], weights, lines)
     return y.view(*before, weight.shape[0], *after)
-
-
-def _axis_linear_each(x: Tensor, weight: Tensor, bias: Tensor | None, dim: int) -> Tensor:
-    """The same with a weight of each entry of the first axis."""
-    if dim == x.ndim - 1:
-        y = x.flatten(1, -2) @ weight.mT
-        y = y if bias is None else y + bias[:, None]
-        return y.unflatten(1, x.shape[1:-1])
-    # As many products as lines: what weighs them is small beside them.
-    between = x.shape[1:dim]
-    lines = x.flatten(dim + 1).flatten(0, dim - 1)
-    weight = weight.repeat_interleave(prod(between), dim=0)
-    if bias is None:
-        y = torch.bmm(weight, lines)
-    else:
-        bias = bias.repeat_interleave(prod(between), dim=0)
-        y = torch.baddbmm(bias[..., None], weight, lines)
-    return y.view(*x.shape[:dim], weight.shape[1], *x.shape[dim + 1 :])
 
 
 def _axis_linear_recorded(x: Tensor, weight: Tensor, bias: Tensor | None, dim: int) -> Tensor:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 
 from .activation import GELU
 from .arguments import check_positive, check_whole
-from .lean import is_lean
 from .linear_maps import Linear
+from .recording import is_recording
+
+# As many as have the hidden layer in a CPU's cache.
+TOKENS_AT_A_TIME = 8192
 
 
 class ChannelMLP(nn.Module):
@@ -31,4 +36,22 @@ class ChannelMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)."""
-        return self.act.then(self.fc2, self.fc1(x), inplace=is_lean(self))
+        if x.is_cpu and self._can_run_inplace():
+            return self._forward_in_chunks(x)
+        return self.fc2(self.act(self.fc1(x)))
+
+    def _forward_in_chunks(self, x: Tensor) -> Tensor:
+        """The same with a hidden layer that a CPU's cache has room for, overwritten by the GELU."""
+        chunks = x.reshape(-1, x.shape[-1]).split(TOKENS_AT_A_TIME)
+        parts = [self.fc2(torch.ops.aten.gelu_(self.fc1(chunk))) for chunk in chunks]
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(x.shape)
+
+    def _can_run_inplace(self) -> bool:
+        """Whether no backward pass, recorded graph or hook needs what is in between."""
+        if torch.is_grad_enabled() or is_recording():
+            return False
+        layers = self.fc1, self.act, self.fc2
+        hooks = [_global_forward_hooks, _global_forward_pre_hooks]
+        for layer in layers:
+            hooks += [layer._forward_hooks, layer._forward_pre_hooks]
+        return [type(layer) for layer in layers] == [Linear, GELU, Linear] and not any(hooks)

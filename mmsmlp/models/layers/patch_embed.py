@@ -33,14 +33,18 @@ class PatchEmbed(nn.Conv2d):
         super().__init__(in_channels, out_channels, patch_size, stride=patch_size, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, H, W) -> (N, C_out, ⌈H/p⌉, ⌈W/p⌉)."""
+        """(N, C_in, H, W) -> (N, C_out, ⌈H/p⌉, ⌈W/p⌉), channels last in memory."""
+        # There is no memory format in `torch.vmap`, but there are permutations.
+        return self._embed(x).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+
+    def _embed(self, x: Tensor) -> Tensor:
         if is_recording():
             return super().forward(F.pad(x, self._margin(x)))
         if any(margin := self._margin(x)):  # padding by nothing would be a copy
             x = F.pad(x, margin)
         weight = self.weight
         if x.is_cpu and not is_channels_last(x):
-            # Tokens leave channels last, as blocks want them, and the image is not copied for it.
+            # The tokens are channels last then, and neither they nor the image are copied for it.
             weight = weight.contiguous(memory_format=torch.channels_last)
         return self._conv_forward(x, weight, self.bias)
 

@@ -1,4 +1,4 @@
-"""Single precision in the midst of half of it."""
+"""Disable autocast locally."""
 
 from __future__ import annotations
 

@@ -1,6 +1,13 @@
-"""Whether a graph is being recorded."""
+"""Whether a graph is being recorded, and what is built once where none is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 try:
@@ -12,7 +19,7 @@ except ImportError:  # before torch 2.3
 def is_recording() -> bool:
     """Whether operations are traced, compiled, exported or transformed instead of run.
 
-    Then Python must neither look at values, nor keep tensors for later, nor write over them.
+    Under tracing: no data-dependent branches, caches or in-place writes.
     """
     return torch.jit.is_tracing() or is_compiling() or is_transformed() or _is_dispatched()
 
@@ -31,3 +38,18 @@ def _is_dispatched() -> bool:
     from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
 
     return any(isinstance(mode, FakeTensorMode | ProxyTorchDispatchMode) for mode in modes)
+
+
+def build_once(build: Callable[..., Tensor], *args: Any) -> Tensor:
+    """``build(*args)``, built at the first call and not to be written to.
+
+    Under tracing it is built each time: it must be part of the graph, or is none to be kept.
+    """
+    return build(*args) if is_recording() else _built(build, *args)
+
+
+@lru_cache(maxsize=2048)
+def _built(build: Callable[..., Tensor], *args: Any) -> Tensor:
+    # A tensor made in inference mode could not take part in training later.
+    with torch.inference_mode(False):
+        return build(*args)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .recording import is_recording
+from .precision import without_autocast
+from .recording import build_once
 
 
 def resampling_matrix(
@@ -31,69 +30,20 @@ def resampling_matrix(
     Returns:
         ``(target, source)``; ``matrix @ line`` resamples a line.
     """
-    samples, centres = (torch.arange(length, device=device) for length in (source, target))
-    dtype = dtype or torch.get_default_dtype()
-    return _normalised(_triangles(samples, centres[:, None], source, target, dtype), dtype)
-
-
-def resampling_matrices(
-    sources: Tensor, targets: Tensor, size: tuple[int, int], dtype: torch.dtype
-) -> Tensor:
-    """:func:`resampling_matrix` of lines that differ in length, padded to one size.
-
-    Args:
-        sources: ``(N,)``, numbers of samples to read.
-        targets: ``(N,)``, numbers of samples to make.
-        size: Rows and columns of the result. Rows beyond the target repeat the last one, columns
-            beyond the source are zero.
-        dtype: Of the result.
-
-    Returns:
-        ``(N, *size)``.
-    """
-    sources, targets = sources[:, None, None], targets[:, None, None]
-    rows, columns = (torch.arange(length, device=sources.device) for length in size)
-    centres = torch.minimum(rows[:, None], targets - 1)
-    triangles = _triangles(columns, centres, sources, targets, dtype)
-    return _normalised(triangles * (columns < sources), dtype)
-
-
-def _triangles(
-    samples: Tensor,
-    centres: Tensor,
-    source: int | Tensor,
-    target: int | Tensor,
-    dtype: torch.dtype,
-) -> Tensor:
-    """Weights of the samples of a line around those that are made of it."""
     # Built in at least float32: in half precision the rows would not sum to one. Distances are
-    # whole numbers, with 2 source·target to the line: equal ones are equal in any batch.
-    build_dtype = torch.promote_types(dtype, torch.float32)
-    distance = ((2 * samples + 1) * target - (2 * centres + 1) * source).abs().to(build_dtype)
+    # whole numbers, with 2 source·target to the line.
+    build_dtype = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
+    samples = 2 * torch.arange(source, device=device) + 1
+    centres = 2 * torch.arange(target, device=device)[:, None] + 1
+    distance = (samples * target - centres * source).abs().to(build_dtype)
     # The wider of both kernels, going up or down: no graph has to know which one it is.
-    return torch.maximum(1 - distance / (2 * target), 1 - distance / (2 * source)).clamp(min=0)
-
-
-def _normalised(matrix: Tensor, dtype: torch.dtype) -> Tensor:
-    return (matrix / matrix.sum(dim=-1, keepdim=True)).to(dtype)
-
-
-@lru_cache(maxsize=1024)
-def _built_once(source: int, target: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # A tensor made in inference mode could not take part in training later.
-    with torch.inference_mode(False):
-        return resampling_matrix(source, target, dtype, device)
+    kernel = torch.maximum(1 - distance / (2 * target), 1 - distance / (2 * source)).clamp(min=0)
+    return (kernel / kernel.sum(dim=-1, keepdim=True)).to(dtype or torch.get_default_dtype())
 
 
 def cached_resampling_matrix(source: int, target: int, like: Tensor) -> Tensor:
-    """:func:`resampling_matrix` of the data type and device of a tensor, built once.
-
-    Not to be written to. What traces a network gets a matrix of its own: it must be part of the
-    trace, or is none to be kept.
-    """
-    traced = is_recording() or type(like) not in (Tensor, nn.Parameter)
-    build = resampling_matrix if traced else _built_once
-    return build(source, target, like.dtype, like.device)
+    """:func:`resampling_matrix` of the data type and device of a tensor, built once."""
+    return build_once(resampling_matrix, source, target, like.dtype, like.device)
 
 
 def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -110,4 +60,5 @@ def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if x.shape[2:] == size:
         return x
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+    with without_autocast(x):  # which would go on in single precision
+        return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -18,7 +18,7 @@ DOWN, UP, RIGHT, LEFT = (1, 0), (-1, 0), (0, 1), (0, -1)
 # second one exchanges the axes, and the third map stays.
 SS1 = (RIGHT, LEFT, DOWN, UP)
 SS2 = (DOWN, UP, RIGHT, LEFT)
-STAY = ()
+IDENTITY_SHIFT = ()
 
 
 def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> Tensor:
@@ -79,22 +79,6 @@ def channel_groups(directions: Sequence[Direction], channels: int) -> list[tuple
         (slice(i * size, (i + 1) * size), direction) for i, direction in enumerate(directions)
     ]
     return [*groups, (slice(len(directions) * size, channels), (0, 0))]
-
-
-def check_straight(directions: Iterable[Direction]) -> None:
-    """Refuse what moves along both axes at once, where padding is to be left out.
-
-    An image goes on over its padding with its border, so that tokens which move in from there are
-    those that stay if the image is alone. Diagonally they are not.
-
-    Raises:
-        ValueError: If a direction is diagonal.
-    """
-    if diagonal := [direction for direction in directions if all(direction)]:
-        raise ValueError(
-            "directions must be along one axis each unless training_padding is 'kept', got "
-            f"{diagonal}"
-        )
 
 
 def _move(x: Tensor, down: int, right: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Weighted sums of shifted maps, and what their tokens are on average, without shifting a map."""
+"""Weighted sums of shifted maps and their means, without shifting a map."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .extents import Extents
 from .precision import without_autocast
-from .recording import is_recording
+from .recording import build_once, is_recording
 from .shift import Direction, channel_groups, spatial_shift
 
 Shift = Sequence[Direction]
@@ -25,81 +23,53 @@ def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tenso
     Tokens are moved as they are added up: no shifted map is made, nor kept for the backward pass.
 
     Args:
-        maps: ``(N, K·C, H, W)``, K maps one after the other, in either memory format.
+        maps: ``(N, H, W, K·C)``, K maps one after the other.
         weights: ``(N, K, C)``, of each map and channel.
         shifts: Directions of each map, see :func:`~mmsmlp.models.layers.spatial_shift`.
 
     Returns:
-        ``(N, C, H, W)``, in the memory format of ``maps``.
+        ``(N, H, W, C)``.
     """
-    weights = weights.to(maps.dtype)
+    maps, weights = maps.permute(0, 3, 1, 2), weights.to(maps.dtype)
     if is_recording():
-        return _sum_of_shifted(maps, weights, shifts)
-    return _ShiftedSum.apply(maps, weights, _hashable(shifts))
+        y = _sum_of_shifted(maps, weights, shifts)
+    else:
+        y = _ShiftedSum.apply(maps, weights, _hashable(shifts))
+    return y.permute(0, 2, 3, 1)
 
 
-def sum_of_shifted_means(
-    x: Tensor,
-    shifts: Sequence[Shift],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    extents: Extents | None = None,
-) -> Tensor:
-    """The sum over K shifted maps of the mean over their tokens, without a shifted map.
+def shifted_mean(maps: Tensor, shifts: Sequence[Shift]) -> Tensor:
+    r"""The mean over tokens of the sum of shifted maps, :math:`\sum_k \mathrm{shift}_k(x_k)`.
 
-    A shift leaves some tokens of the border twice on a map and others not at all, so the mean is
-    that of the map with its tokens counted so often. Means and linear maps commute: the K maps need
-    not even be there, if it is known of what they are made.
+    A shift leaves some tokens of the border twice on a map and others not at all: its mean is that
+    of the map with its tokens counted so often.
 
     Args:
-        x: The maps, ``(N, H, W, K·C)``, or what they are made of, ``(N, H, W, C_in)``.
-        shifts: Directions of each map.
-        weight: Of the linear map that makes the maps, ``(K·C, C_in)``.
-        bias: ``(K·C,)``.
-        extents: Of images to take the means of, without their padding.
+        maps: ``(N, H, W, K·C)``, K maps one after the other.
+        shifts: Directions of each map, see :func:`~mmsmlp.models.layers.spatial_shift`.
 
     Returns:
         ``(N, C)``, in single precision at least.
     """
-    directions = tuple(dict.fromkeys(d for shift in _hashable(shifts) for d in [*shift, (0, 0)]))
-    height, width = x.shape[1:3]
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    if extents is None:
-        count = shift_counts if is_recording() else _counted_once
-        counts, num_tokens = count(directions, height, width, x.device), height * width
-    else:
-        counts = extents.once(directions, lambda: image_shift_counts(directions, extents))
-        num_tokens = extents.num_tokens[:, None, None].to(dtype)
-    with without_autocast(x):
-        # No map is converted: half precision holds the counts, and sums over millions of tokens as
-        # thousandths. (A constant of this module's would not compile together with `with_cp`.)
-        thousandths = (counts.to(x.dtype) / 1024) @ x.flatten(1, 2)
-        means = thousandths.to(dtype) * (1024 / num_tokens)
-        channels = (x.shape[3] if weight is None else len(weight)) // len(shifts)
-        groups = [
-            (group.stop - group.start, directions.index(direction))
-            for shift in shifts
-            for group, direction in channel_groups(shift, channels)
-            if group.start < group.stop
-        ]
-        sizes = [size for size, _ in groups]
-        if weight is None:
-            maps = zip(means.split(sizes, dim=2), groups, strict=True)
-            parts = [part[:, direction] for part, (_, direction) in maps]
-        else:
-            maps = zip(weight.to(dtype).split(sizes), groups, strict=True)
-            parts = [F.linear(means[:, direction], part) for part, (_, direction) in maps]
-        total = torch.cat(parts, dim=1) if bias is None else torch.cat(parts, dim=1) + bias
-    return total.unflatten(1, (len(shifts), channels)).sum(dim=1)
+    shifts = _hashable(shifts)
+    directions = tuple(dict.fromkeys(d for shift in shifts for d in [*shift, (0, 0)]))
+    height, width = maps.shape[1:3]
+    counts = build_once(shift_counts, directions, height, width, maps.device)
+    moved = build_once(
+        _moved_channels, shifts, directions, maps.shape[3] // len(shifts), maps.device
+    )
+    dtype = torch.promote_types(maps.dtype, torch.float32)
+    with without_autocast(maps):
+        # Half precision holds the counts, and the sums of millions of tokens as thousandths.
+        sums = (counts / 1024).to(maps.dtype) @ maps.flatten(1, 2)  # (N, D, K·C)
+        means = sums.to(dtype) * (moved * (1024 / (height * width)))
+    return means.unflatten(2, (len(shifts), -1)).sum(dim=(1, 2))
 
 
 def shift_counts(
     directions: Sequence[Direction], height: int, width: int, device: torch.device | None = None
 ) -> Tensor:
     """How often the tokens of a map are there after a shift by one.
-
-    The sum over all tokens of a shifted map is that over the tokens of the map, each counted so
-    often: the shifted map need not be made for it.
 
     Args:
         directions: D of them, see :func:`~mmsmlp.models.layers.spatial_shift`.
@@ -112,24 +82,7 @@ def shift_counts(
     """
     rows = torch.arange(height, device=device)[:, None]
     columns = torch.arange(width, device=device)
-    return _counts(directions, rows, columns, height, width)
 
-
-def image_shift_counts(directions: Sequence[Direction], extents: Extents) -> Tensor:
-    """:func:`shift_counts` of the images of a padded batch: ``(N, D, H·W)``, zero on padding."""
-    heights, widths = (lengths[:, None, None] for lengths in (extents.heights, extents.widths))
-    rows, columns = (torch.arange(side, device=heights.device) for side in extents.size)
-    counts = _counts(directions, rows[:, None], columns, heights, widths)
-    return counts.masked_fill(extents.padding.flatten(1)[:, None], 0)
-
-
-def _counts(
-    directions: Sequence[Direction],
-    rows: Tensor,
-    columns: Tensor,
-    height: int | Tensor,
-    width: int | Tensor,
-) -> Tensor:
     def inside(down: int, right: int) -> Tensor:
         """Whether there is a token that many steps down and to the right."""
         return (
@@ -141,17 +94,24 @@ def _counts(
 
     # Once where it goes to, if that is on the map, and once if nothing moves into its place.
     return torch.stack(
-        [inside(down, right).long() + ~inside(-down, -right) for down, right in directions], dim=-3
-    ).flatten(-2)
+        [inside(down, right).long() + ~inside(-down, -right) for down, right in directions]
+    ).flatten(1)
 
 
-@lru_cache(maxsize=1024)
-def _counted_once(
-    directions: tuple[Direction, ...], height: int, width: int, device: torch.device
+def _moved_channels(
+    shifts: Sequence[Shift],
+    directions: Sequence[Direction],
+    channels: int,
+    device: torch.device,
 ) -> Tensor:
-    # A tensor made in inference mode could not take part in training later.
-    with torch.inference_mode(False):
-        return shift_counts(directions, height, width, device).to(torch.float32)
+    """(D, K·C), one where a channel of a map moves in a direction and zero elsewhere."""
+    one_hot = torch.eye(len(directions), device=device)
+    groups = [group for shift in shifts for group in channel_groups(shift, channels)]
+    columns = [
+        one_hot[:, directions.index(direction), None].expand(-1, group.stop - group.start)
+        for group, direction in groups
+    ]
+    return torch.cat(columns, dim=1)
 
 
 def _hashable(shifts: Sequence[Shift]) -> tuple[Shift, ...]:

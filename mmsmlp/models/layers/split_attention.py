@@ -58,13 +58,13 @@ class SplitAttention(nn.Module):
         for weight, root in zip((self.weight1, self.weight2), self.roots, strict=True):
             nn.init.trunc_normal_(weight, std=0.02 * root)
 
-    def is_of_sums(self, state_dict: Mapping[str, Any], prefix: str) -> bool:
+    def is_sum_pooled(self, state_dict: Mapping[str, Any], prefix: str) -> bool:
         """Whether a state dict holds the weights in the paper's form, for the sum of tokens."""
         weight = state_dict.get(prefix + "weight1")
         return weight is not None and weight.shape == self.weight1.T.shape
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        if self.is_of_sums(state_dict, prefix):
+        if self.is_sum_pooled(state_dict, prefix):
             root1, root2 = self.roots
             ours = {prefix + "weight1": self.num_tokens * root1 * state_dict[prefix + "weight1"].T}
             if (weight := state_dict.get(name := prefix + "weight2")) is not None:
@@ -89,20 +89,3 @@ class SplitAttention(nn.Module):
 
     def extra_repr(self) -> str:
         return f"num_maps={self.num_maps}, num_tokens={self.num_tokens}"
-
-
-class Mean(nn.Module):
-    """Equal weights in place of split attention's: the mean of the maps.
-
-    Args:
-        num_maps: Number of maps K.
-    """
-
-    def __init__(self, num_maps: int) -> None:
-        super().__init__()
-        check_whole("num_maps", num_maps)
-        self.num_maps = num_maps
-
-    def forward(self, mean: Tensor) -> Tensor:
-        """(N, C) -> (N, K, C)."""
-        return torch.full_like(mean, 1 / self.num_maps)[:, None].expand(-1, self.num_maps, -1)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmsmlp.apis.inference.sources import frames_of, read_image, sources_of
+from mmsmlp.apis.inference.sources import frames_of, sources_of
 from mmsmlp.errors import UsageError
 
 SIZE = (24, 32)
@@ -116,28 +116,3 @@ def test_what_is_no_source_is_named(
     with pytest.raises(UsageError, match=message):
         sources_of(["a", word])
     assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
-def test_an_image_is_read_whole_or_not_at_all(
-    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / f"image{suffix}"
-    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    cv2.imwrite(str(path), noise)
-    content = path.read_bytes()
-    assert read_image(path).shape == (40, 50, 3)
-    for length in (0, 30, len(content) // 2, len(content) - 20):
-        path.write_bytes(content[:length])
-        assert read_image(path) is None
-    path.unlink()
-    assert read_image(path) is None
-
-
-def test_an_image_stands_upright(tmp_path: Path) -> None:
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was on its side
-    Image.new("RGB", (50, 40)).save(tmp_path / "image.jpg", exif=exif)
-    assert read_image(tmp_path / "image.jpg").shape == (50, 40, 3)

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmsmlp.models.backbones.padding import image_extents, run_without_padding
+from mmsmlp.models.backbones.padding import image_sizes, is_sharded, run_cropped
 from mmsmlp.models.layers import CentredLayerNorm2d
 from mmsmlp.registry import MODELS
 
@@ -42,10 +42,7 @@ BATCHES = {
 SIDES = st.integers(1, 100)
 # Of sMLPNet alone: what else its tokens can be mixed by.
 MIXINGS = {
-    "window": dict(axial_mode="window"),
-    "relative": dict(axial_mode="relative"),
     "sequential": dict(smlp_cfg=dict(sequential=True, fusion="weighted_sum")),
-    "sequential windows": dict(axial_mode="window", smlp_cfg=dict(sequential=True)),
     "local and global stages": dict(local_stages=(0, 1), global_stages=(1, 2, 3)),
 }
 SIZES = [(64, 96), (50, 70), (96, 33), (50, 70), (1, 1)]
@@ -67,6 +64,12 @@ def build(name: str) -> nn.Module:
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> nn.Module:
     return build(request.param)
+
+
+def uncropped(network: nn.Module, x: Tensor) -> list[Tensor]:
+    """The network on the whole batch, padding included."""
+    maps = zip(network.out_indices, network._run_stages(x), strict=True)
+    return [getattr(network, f"norm{i}")(y) for i, y in maps]
 
 
 def images(*sizes: tuple[int, int]) -> list[Tensor]:
@@ -109,12 +112,12 @@ def test_the_order_of_images_does_not_matter(network) -> None:
         torch.testing.assert_close(y, expected[order], rtol=0, atol=1e-5)
 
 
-def test_kept_padding_is_a_part_of_the_image_in_training(network) -> None:
+def test_included_padding_is_a_part_of_the_image_in_training(network) -> None:
     """Norms and gradients see the batch as one tensor, padding included."""
-    network.training_padding = "kept"
+    network.training_padding = "include"
     batch = pad(images(*SIZES)).double().requires_grad_()
     network.train().double()
-    outputs, plain = network(batch), network._extract(batch)
+    outputs, plain = network(batch), uncropped(network, batch)
     # Random weights: norms make the sum of an output, and of its squares, constant.
     weights = [torch.randn_like(y) for y in outputs]
     gradient, expected = (
@@ -155,7 +158,7 @@ def test_no_image_and_images_of_zeros(network) -> None:
         assert y.shape == (0, *z.shape[1:])
         assert z[0].any()
         torch.testing.assert_close(z[0], z[1])
-    for y, expected in zip(black, network._extract(torch.zeros(2, 3, 64, 96)), strict=True):
+    for y, expected in zip(black, uncropped(network, torch.zeros(2, 3, 64, 96)), strict=True):
         torch.testing.assert_close(y, expected)
 
 
@@ -184,7 +187,7 @@ def test_a_recorded_graph_takes_batches_of_any_composition(
     batch = pad(images(*SIZES))
     recorded = record(network, batch)
     for x in (batch, torch.randn_like(batch)):
-        for y, expected in zip(recorded(x), network._extract(x), strict=True):
+        for y, expected in zip(recorded(x), uncropped(network, x), strict=True):
             torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -194,7 +197,7 @@ def test_images_of_several_batches_at_once(network, with_cp: bool) -> None:
     batch = pad(images(*SIZES))
     both = torch.vmap(network)(torch.stack([batch, batch.flip(3)]))
     for i, x in enumerate((batch, batch.flip(3))):
-        for y, expected in zip(both, network._extract(x), strict=True):
+        for y, expected in zip(both, uncropped(network, x), strict=True):
             torch.testing.assert_close(y[i], expected, rtol=1e-4, atol=1e-4)
 
 
@@ -213,7 +216,7 @@ def test_a_graph_of_make_fx_takes_batches_of_any_composition(network, tracing_mo
     if tracing_mode == "symbolic":
         others += [torch.randn(2, 3, 140, 99)]
     for x in others:
-        for y, expected in zip(graph(weights, x), network._extract(x), strict=True):
+        for y, expected in zip(graph(weights, x), uncropped(network, x), strict=True):
             torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -229,7 +232,7 @@ def test_tensors_without_values_have_shapes_and_leave_nothing(network) -> None:
     st.integers(0, 1000),
 )
 @settings(max_examples=50, deadline=None)
-def test_extents_against_a_search(sizes: list[tuple[int, int]], seed: int) -> None:
+def test_sizes_against_a_search(sizes: list[tuple[int, int]], seed: int) -> None:
     """Sparse images, whose inner rows and columns may be zero as well."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.zeros(len(sizes), 3, 6, 7)
@@ -244,8 +247,7 @@ def test_extents_against_a_search(sizes: list[tuple[int, int]], seed: int) -> No
             (max(y for _, y, _ in filled) + 1, max(x for *_, x in filled) + 1) if filled else (6, 7)
         )
     # Empty in one axis only cannot be: a pixel fills a row and a column.
-    extents = image_extents(x)
-    assert list(zip(extents.heights.tolist(), extents.widths.tolist(), strict=True)) == expected
+    assert image_sizes(x) == expected
 
 
 def test_only_the_image_is_computed_on() -> None:
@@ -256,11 +258,11 @@ def test_only_the_image_is_computed_on() -> None:
         seen.append(tuple(x.shape))
         return (x[:, :1, ::4, ::4],)
 
-    run_without_padding(network, pad(images((64, 96), (50, 70), (96, 33), (50, 70))), [4])
+    run_cropped(network, pad(images((64, 96), (50, 70), (96, 33), (50, 70))), [4])
     assert sorted(seen) == [(1, 3, 64, 96), (1, 3, 96, 33), (2, 3, 50, 70)]
 
 
-def training(network: nn.Module, padding: str = "left_out") -> nn.Module:
+def training(network: nn.Module, padding: str = "crop") -> nn.Module:
     """In training mode, with norms in evaluation mode."""
     network.training_padding = padding
     for module in network.train().modules():
@@ -364,57 +366,6 @@ def test_gradients_of_what_goes_on_reach_the_border(name: str) -> None:
             assert (gradient - other).norm() <= 1e-4 * other.norm() + 1e-5
 
 
-@pytest.mark.parametrize("with_cp", [False, True])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_padding_is_nothing_to_norms_that_learn(name: str, with_cp: bool) -> None:
-    """An image in a larger frame: outputs, gradients and running statistics of a step."""
-    (x,) = images((50, 70))
-    frame = torch.zeros(1, 3, 96, 128)
-    frame[:, :, :50, :70] = x
-    results = []
-    for batch in (x[None], frame):
-        network = build(name).double().train()
-        network.training_padding, network.with_cp = "left_out", with_cp
-        maps = network(batch.double())
-        if not results:
-            weights = [torch.randn_like(y) for y in maps]
-        on_image = [y[:, :, : w.shape[2], : w.shape[3]] for y, w in zip(maps, weights, strict=True)]
-        sum((w * y).sum() for w, y in zip(weights, on_image, strict=True)).backward()
-        gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
-        results.append((on_image, gradients, dict(network.named_buffers())))
-    torch.testing.assert_close(*results)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_counted_padding_changes_statistics_alone(name: str) -> None:
-    batch = images((50, 70), (96, 96))
-    assert_as_alone(training(build(name), "counted"), batch, gradients=False)
-    statistics = []
-    for padding in ("counted", "left_out"):
-        network = build(name).train()
-        network.training_padding = padding
-        network(pad(batch))
-        means = [value for key, value in network.named_buffers() if key.endswith("running_mean")]
-        statistics.append(torch.cat(means))
-    assert not torch.allclose(*statistics)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_batch_without_padding_is_computed_as_ever(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = built(name)
-    batch = torch.stack(images((64, 96), (64, 96)))
-    seen = []
-    extract = network._extract
-    monkeypatch.setattr(
-        network, "_extract", lambda *inputs: seen.append(inputs) or extract(*inputs)
-    )
-    network(batch)
-    ((_, extents),) = seen
-    assert extents is None
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_half_precision_in_training(name: str, half: torch.dtype) -> None:
     network, batch = built(name), images((64, 96), (50, 70))
@@ -427,52 +378,84 @@ def test_half_precision_in_training(name: str, half: torch.dtype) -> None:
         assert y.dtype == expected.dtype
 
 
+@pytest.mark.parametrize("with_cp", [False, True])
+@pytest.mark.parametrize("name", ["S2MLP", "S2MLPv2"])
+def test_norms_of_outputs_learn_from_the_maps_that_heads_see(name: str, with_cp: bool) -> None:
+    """An image in a larger frame: the statistics are those of its maps and their borders."""
+    (x,) = images((50, 70))
+    frame = pad([x, *images((96, 96))])[:1]
+    network = build(name).double().train()
+    network.training_padding, network.with_cp = "crop", with_cp
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    maps = network(frame.double())
+    after = {k: v.clone() for k, v in network.state_dict().items()}
+    network.load_state_dict(before)
+    for y, i, stride in zip(maps, network.out_indices, network.strides, strict=True):
+        torch.testing.assert_close(y.mean(dim=(0, 2, 3)), torch.zeros_like(y[0, :, 0, 0]))
+        assert y.shape[2:] == (96 // stride + (96 % stride > 0),) * 2
+        assert not torch.equal(before[f"norm{i}.running_mean"], after[f"norm{i}.running_mean"])
+
+
+def test_batch_norms_that_learn_do_not_allow_cropping() -> None:
+    """As a setting that `norm_eval` allows, and for inference in any case."""
+    network = MODELS.build(dict(NETWORKS["SMLPNet"], training_padding="crop"))
+    x = pad(images((50, 70)))
+    with pytest.raises(ValueError, match="training_padding must be 'include' where batch norms"):
+        network.train()(x)
+    network.eval()(x)
+    network.norm_eval = True
+    network.train()(x)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-def test_padding_is_left_out_by_default_where_it_pays(name: str) -> None:
-    expected = "left_out" if name == "S2MLP" else "kept"
+def test_padding_is_cropped_by_default_where_it_pays(name: str) -> None:
+    expected = "crop" if name == "S2MLP" else "include"
     assert MODELS.build(NETWORKS[name]).training_padding == expected
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("kept", "include"), ("left_out", "crop"), ("counted", "crop")]
+)
+def test_former_values_serve_with_a_warning(old: str, new: str, log: list[tuple[int, str]]) -> None:
+    network = MODELS.build(dict(NETWORKS["S2MLPv2"], training_padding=old))
+    assert network.training_padding == new
+    ((_, line),) = [entry for entry in log if "training_padding" in entry[1]]
+    assert f"training_padding={old!r} is now {new!r}" in line
+
+
 def test_a_wrong_value_is_named() -> None:
-    with pytest.raises(ValueError, match=r"training_padding must be one of .*'left_out'.*'gone'"):
+    message = r"training_padding must be one of \('include', 'crop'\), got 'gone'"
+    with pytest.raises(ValueError, match=message):
         MODELS.build(dict(NETWORKS["S2MLP"], training_padding="gone"))
 
 
 @pytest.mark.parametrize("name", ["S2MLP", "S2MLPv2"])
-def test_diagonal_shifts_are_refused(name: str) -> None:
-    """The border of an image does not stand for what is beyond it there."""
+def test_diagonal_shifts(name: str) -> None:
     diagonal = ((1, 1), (0, 1))
     directions = dict(directions=diagonal) if name == "S2MLP" else dict(shifts=(diagonal, ()))
-    assert MODELS.build(dict(NETWORKS[name], **directions)).training_padding == "kept"
-    with pytest.raises(ValueError, match=r"along one axis each .*\(1, 1\)"):
-        MODELS.build(dict(NETWORKS[name], **directions, training_padding="left_out"))
+    network = training(MODELS.build(dict(NETWORKS[name], **directions, drop_path_rate=0.0)))
+    assert_as_alone(network, images((50, 70), (96, 33)))
 
 
-def step(name: str, batch: list[Tensor], seeds: list[int]) -> tuple[list, dict, dict]:
-    """Outputs on each image, and gradients and buffers after a step; a seed gives its loss."""
-    network = nn.SyncBatchNorm.convert_sync_batchnorm(build(name)).double().train()
-    network.training_padding = "left_out"
-    maps, loss, outputs = network(pad(batch).double()), 0, []
-    for i, (x, seed) in enumerate(zip(batch, seeds, strict=True)):
-        torch.manual_seed(seed)
-        for y, stride in zip(maps, network.strides, strict=True):
-            h, w = (-(-side // stride) for side in x.shape[1:])
-            outputs.append(y[i, :, :h, :w].detach())
-            loss = loss + (torch.randn(outputs[-1].shape) * y[i, :, :h, :w]).sum()
-    loss.backward()
-    gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
-    return outputs, gradients, dict(network.named_buffers())
+def test_sharded_weights_are_not_cropped(in_two_processes: Callable) -> None:
+    """Ranks with images of different numbers of sizes would wait for each other for ever."""
+    pytest.importorskip("torch", minversion="2.6", reason="needs a GPU before")
 
+    def run(rank: int) -> tuple[list[bool], list[Tensor]]:
+        from torch.distributed.fsdp import fully_shard
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_two_processes_are_one_with_all_images(name: str, in_two_processes) -> None:
-    """Of two batches of other sizes, one of which has no padding."""
-    batch = images((64, 96), (64, 96), (50, 70), (96, 33))
-    halves = (batch[:2], [0, 1]), (batch[2:], [2, 3])
-    first, second = in_two_processes(lambda rank: step(name, *halves[rank]))
-    outputs, gradients, buffers = step(name, batch, [0, 1, 2, 3])
-    torch.testing.assert_close(first[0] + second[0], outputs)
-    # Losses of all processes are added up.
-    added = {key: value + second[1][key] for key, value in first[1].items()}
-    torch.testing.assert_close(added, gradients)
-    torch.testing.assert_close([first[2], second[2]], [buffers, buffers])
+        network = build("S2MLP")
+        found = [is_sharded(network)]
+        for stage in network.stages:
+            fully_shard(stage)
+        found.append(is_sharded(network))
+        batch = [images((64, 96), (64, 96)), images((64, 96), (50, 70))][rank]
+        with torch.no_grad(), pytest.warns(UserWarning, match="weights are sharded"):
+            return found, [y.clone() for y in network(pad(batch))]
+
+    batches = images((64, 96), (64, 96)), images((64, 96), (50, 70))
+    for (found, maps), batch in zip(in_two_processes(run), batches, strict=True):
+        assert found == [False, True]
+        with torch.no_grad():
+            for y, expected in zip(maps, uncropped(build("S2MLP"), pad(batch)), strict=True):
+                torch.testing.assert_close(y, expected)

@@ -11,7 +11,7 @@ from mmengine.runner import load_checkpoint
 
 from mmsmlp.models.backbones import S2MLPv2
 from mmsmlp.models.backbones.s2mlpv2 import S2Component
-from mmsmlp.models.layers import SS1, SS2, STAY, SplitAttention, spatial_shift
+from mmsmlp.models.layers import IDENTITY_SHIFT, SS1, SS2, SplitAttention, spatial_shift
 
 DATA = Path(__file__).parents[2] / "data"
 MINI = dict(embed_dims=(8, 16), depths=(2, 1), patch_sizes=(7, 2), mlp_ratio=3)
@@ -26,7 +26,7 @@ def test_component_equals_the_equations() -> None:
     golden = arrays("s2mlpv2_component.npz")
     x = golden["input"]
     attention = SplitAttention(16, 3, num_tokens=x[0, 0].numel())
-    component = S2Component(16, attention, (SS1, SS2, STAY))
+    component = S2Component(16, attention, (SS1, SS2, IDENTITY_SHIFT))
     names = {
         "w.mlp1.": "fc1.",
         "w.mlp2.": "fc2.",
@@ -100,7 +100,7 @@ def test_maps_are_taken_from_the_expansion_in_order_and_shifted_as_in_the_paper(
     assert torch.equal(fused(2), 3 * x)
 
 
-@pytest.mark.parametrize("shifts", [(SS1, SS2, STAY), (SS1, STAY)])
+@pytest.mark.parametrize("shifts", [(SS1, SS2, IDENTITY_SHIFT), (SS1, IDENTITY_SHIFT)])
 def test_split_attention_sees_the_mean_of_the_shifted_maps(shifts) -> None:
     """Also where the linear map that makes them has become another module; hooks see the maps."""
     torch.manual_seed(0)
@@ -188,7 +188,7 @@ def test_split_attention_is_not_saturated_at_the_start() -> None:
 def test_half_precision_suffices_for_large_maps(way: str, size: int, half: torch.dtype) -> None:
     """As many tokens as images of 224 to 2048 pixels have at stride 4, and ten times as large."""
     torch.manual_seed(0)
-    component = S2Component(8, SplitAttention(8, 3, num_tokens=size**2), (SS1, SS2, STAY))
+    component = S2Component(8, SplitAttention(8, 3, num_tokens=size**2), (SS1, SS2, IDENTITY_SHIFT))
     # A part in common to all tokens, as layer norms leave it, makes the sum over them large.
     x = 10 * (torch.randn(1, size, size, 8) + 2 * torch.randn(8))
     seen = []

@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmsmlp.models.layers.shift import DOWN, LEFT, RIGHT, SS1, SS2, STAY, UP, spatial_shift
+from mmsmlp.models.layers.shift import (
+    DOWN,
+    IDENTITY_SHIFT,
+    LEFT,
+    RIGHT,
+    SS1,
+    SS2,
+    UP,
+    spatial_shift,
+)
 
 GOLDEN = Path(__file__).parents[2] / "data" / "spatial_shift_seed.npz"
 
@@ -25,7 +34,7 @@ SETTINGS = {
     "h": (LEFT,),
     "i": (DOWN,),
     "j": (UP,),
-    "none": STAY,
+    "none": IDENTITY_SHIFT,
     "SS2": SS2,
 }
 SHAPES = [(2, 16, 6, 9), (1, 16, 1, 7), (1, 16, 7, 1), (2, 19, 5, 4), (1, 3, 2, 3)]

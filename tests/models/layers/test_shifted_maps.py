@@ -6,60 +6,63 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmsmlp.models.layers import (
+    IDENTITY_SHIFT,
     SS1,
     SS2,
-    STAY,
     shift_counts,
+    shifted_mean,
     shifted_sum,
     spatial_shift,
-    sum_of_shifted_means,
 )
 
 DIAGONALS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 SHIFTS = {
-    "paper": (SS1, SS2, STAY),
+    "paper": (SS1, SS2, IDENTITY_SHIFT),
     "diagonals": (DIAGONALS, (*SS1, *DIAGONALS)),
     "one": (((0, 1),),),
-    "none": (STAY, STAY),
+    "none": (IDENTITY_SHIFT, IDENTITY_SHIFT),
 }
 SHAPES = [(2, 16, 6, 9), (1, 8, 1, 7), (1, 8, 7, 1), (2, 19, 5, 4), (1, 3, 2, 2), (1, 8, 1, 1)]
-FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+def split(maps: Tensor, shifts) -> list[Tensor]:
+    """(N, H, W, K·C) -> K shifted maps (N, C, H, W)."""
+    parts = maps.permute(0, 3, 1, 2).chunk(len(shifts), dim=1)
+    return [spatial_shift(x, shift) for x, shift in zip(parts, shifts, strict=True)]
 
 
 def by_shifting(maps: Tensor, weights: Tensor, shifts) -> Tensor:
-    parts = [
-        spatial_shift(x, shift) for x, shift in zip(maps.chunk(len(shifts), 1), shifts, strict=True)
-    ]
-    return torch.einsum("nkc,knchw->nchw", weights, torch.stack(parts))
+    return torch.einsum("nkc,knchw->nhwc", weights, torch.stack(split(maps, shifts)))
 
 
 def example(shape: tuple[int, ...], num_maps: int) -> tuple[Tensor, Tensor]:
     torch.manual_seed(0)
     images, channels, height, width = shape
-    maps = torch.randn(images, num_maps * channels, height, width, dtype=torch.float64)
+    maps = torch.randn(images, height, width, num_maps * channels, dtype=torch.float64)
     return maps, torch.randn(images, num_maps, channels, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("shifts", SHIFTS.values(), ids=SHIFTS)
-@pytest.mark.parametrize("memory_format", FORMATS)
+@pytest.mark.parametrize("is_contiguous", [True, False])
 def test_values_and_gradients_equal_those_of_shifting(
-    memory_format: torch.memory_format, shifts, shape: tuple[int, ...]
+    is_contiguous: bool, shifts, shape: tuple[int, ...]
 ) -> None:
     maps, weights = example(shape, len(shifts))
-    maps = maps.contiguous(memory_format=memory_format)
+    if not is_contiguous:
+        maps = maps.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
     given = maps.clone()
-    factors = torch.randn(shape, dtype=torch.float64)
+    factors = torch.randn(shape, dtype=torch.float64).permute(0, 2, 3, 1)
     results = []
     for function in (shifted_sum, by_shifting):
         inputs = maps.clone().requires_grad_(), weights.clone().requires_grad_()
         y = function(*inputs, shifts)
         results.append([y, *torch.autograd.grad((y * factors).sum(), inputs)])
     torch.testing.assert_close(*results)
-    assert results[0][0].is_contiguous(memory_format=memory_format)
+    assert results[0][0].is_contiguous() or not is_contiguous
     assert torch.equal(maps, given)
 
 
@@ -122,22 +125,19 @@ def test_counts_are_those_of_numbered_tokens(height: int, width: int, direction)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("shifts", SHIFTS.values(), ids=SHIFTS)
 def test_means_are_those_of_the_shifted_maps(shifts, shape: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    images, channels, height, width = shape
-    x = torch.randn(images, height, width, 5, dtype=torch.float64)
-    expand = nn.Linear(5, len(shifts) * channels).double()
-    maps = expand(x).permute(0, 3, 1, 2).chunk(len(shifts), dim=1)
-    expected = sum(
-        spatial_shift(m, shift).mean(dim=(2, 3)) for m, shift in zip(maps, shifts, strict=True)
-    )
-    means = sum_of_shifted_means(x, shifts, expand.weight, expand.bias)
-    torch.testing.assert_close(means, expected)
-    torch.testing.assert_close(sum_of_shifted_means(expand(x), shifts), expected)
+    maps, _ = example(shape, len(shifts))
+    factors = torch.randn(shape[:2], dtype=torch.float64)
+    results = []
+    for function in (shifted_mean, lambda maps, shifts: sum(split(maps, shifts)).mean(dim=(2, 3))):
+        maps = maps.detach().requires_grad_()
+        y = function(maps, shifts)
+        results.append([y, torch.autograd.grad((y * factors).sum(), maps)[0]])
+    torch.testing.assert_close(*results)
 
 
 def test_sums_over_many_tokens_fit_half_precision(half: torch.dtype) -> None:
     """A sum of 90,000 tokens of one is beyond what float16 holds."""
     x = torch.ones(1, 300, 300, 4, dtype=half)
     with torch.autocast("cpu", half):
-        y = sum_of_shifted_means(x, (SS1,))
+        y = shifted_mean(x, (SS1,))
     torch.testing.assert_close(y, torch.ones(1, 4), rtol=torch.finfo(half).eps, atol=0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmsmlp.models.layers import AXIAL_MODES, SparseMLP, resampling_matrix
+from mmsmlp.models.layers import AblatedSparseMLP, SparseMLP, resampling_matrix
 
 
 def test_fuses_identity_row_and_column_in_this_order() -> None:
@@ -44,7 +44,9 @@ def test_every_form_equals_the_full_one(
     memory_format: torch.memory_format,
 ) -> None:
     torch.manual_seed(0)
-    layer = SparseMLP(4, (3, 5), fusion, identity, sequential).double()
+    layer = AblatedSparseMLP(4, (3, 5), fusion, identity, sequential).double()
+    if identity and not sequential and fusion == "concat":
+        layer = SparseMLP(4, (3, 5)).double()
     x = torch.randn(2, 4, *size, dtype=torch.float64).contiguous(memory_format=memory_format)
     given = x.clone()
 
@@ -73,18 +75,15 @@ def test_every_form_equals_the_full_one(
     assert torch.equal(x, given)
 
 
-def small_layer(mode: str) -> SparseMLP:
+def small_layer() -> SparseMLP:
     torch.manual_seed(0)
-    layer = SparseMLP(4, (4, 4), shifted=True).eval()
-    layer.row.mode = layer.column.mode = mode
-    return layer
+    return SparseMLP(4, (4, 4)).eval()
 
 
 @pytest.mark.usefixtures("compiler")
-@pytest.mark.parametrize("mode", AXIAL_MODES)
-def test_compiled_with_sizes_left_open(mode: str) -> None:
+def test_compiled_with_sizes_left_open() -> None:
     torch._dynamo.reset()
-    layer = small_layer(mode)
+    layer = small_layer()
     compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend="aot_eager")
     with torch.no_grad():
         for size in [(7, 11), (4, 4), (2, 3), (3, 9), (7, 40)]:
@@ -93,18 +92,12 @@ def test_compiled_with_sizes_left_open(mode: str) -> None:
 
 
 @pytest.mark.usefixtures("compiler")
-@pytest.mark.parametrize("mode", AXIAL_MODES)
-def test_exported_with_sizes_left_open(mode: str) -> None:
+def test_exported_with_sizes_left_open() -> None:
     """For those beyond the native one, as detectors use them."""
     Dim = torch.export.Dim
-    layer = small_layer(mode)
+    layer = small_layer()
     sizes = {2: Dim("height", min=5, max=64), 3: Dim("width", min=5, max=64)}
     open_sizes = [(7, 11), (5, 13), (7, 40)]
-    if mode == "window":  # whole windows
-        sizes = {2: 4 * Dim("height", min=2, max=16), 3: 4 * Dim("width", min=2, max=16)}
-        open_sizes = [(8, 12), (20, 8), (12, 40)]
-    elif mode == "relative":  # a convolution from twice the native length on
-        sizes = {2: Dim("height", min=5, max=7), 3: Dim("width", min=8, max=64)}
     with torch.no_grad():
         example = torch.randn(2, 4, *open_sizes[0])
         exported = torch.export.export(layer, (example,), dynamic_shapes=(sizes,)).module()
@@ -114,11 +107,8 @@ def test_exported_with_sizes_left_open(mode: str) -> None:
 
 
 @pytest.mark.parametrize("native", [56, 512])
-@pytest.mark.parametrize("mode", AXIAL_MODES)
 @pytest.mark.parametrize("way", ["autocast", "cast"])
-def test_half_precision_suffices_for_large_maps(
-    way: str, mode: str, native: int, half: torch.dtype
-) -> None:
+def test_half_precision_suffices_for_large_maps(way: str, native: int, half: torch.dtype) -> None:
     """As many tokens as an image of 2048 pixels has at stride 4.
 
     Ten times as large as those of a trained sMLPNet-T, which come to 11 at most, with axial maps
@@ -127,7 +117,6 @@ def test_half_precision_suffices_for_large_maps(
     torch.manual_seed(0)
     layer = SparseMLP(4, (native, native))
     for axial in (layer.row, layer.column):
-        axial.mode = mode
         nn.init.normal_(axial.weight)
         with torch.no_grad():
             axial.weight *= 45 / axial.weight.abs().sum(dim=1, keepdim=True)

@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmsmlp.models.layers import STAY, Mean, SplitAttention, shifted_sum
-
-UNSHIFTED = (STAY,) * 3
+from mmsmlp.models.layers import Mean, SplitAttention
 
 
 def paper(layer: SplitAttention, tokens: float) -> tuple[Tensor, Tensor]:
@@ -42,7 +40,7 @@ def test_equals_its_formula(size: tuple[int, int], num_maps: int) -> None:
     weights = layer(mean(maps))
     assert weights.shape == (2, num_maps, 8)
     torch.testing.assert_close(
-        shifted_sum(torch.cat(maps, dim=1), weights, UNSHIFTED[:num_maps]),
+        torch.einsum("nkc,knchw->nchw", weights, torch.stack(maps)),
         weigh(layer, maps, tokens=12),
     )
     if size == (3, 4):
@@ -80,7 +78,7 @@ def test_equal_weights_make_the_mean() -> None:
     torch.manual_seed(0)
     maps = torch.randn(3, 2, 8, 5, 7)
     weights = Mean(3)(mean(list(maps)))
-    y = shifted_sum(torch.cat(list(maps), dim=1), weights, UNSHIFTED)
+    y = torch.einsum("nkc,knchw->nchw", weights, maps)
     torch.testing.assert_close(y, maps.mean(dim=0))
 
 

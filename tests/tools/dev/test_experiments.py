@@ -7,15 +7,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
-import torch.nn.functional as F
-from experiments import mixed_sizes, padding, resolution, sizes, transfer
+from experiments import mixed_sizes, padding, transfer
 from experiments.jobs import Job
 from experiments.reporting import report
 from mmengine.config import Config, DictAction
 
 ROOT = Path(__file__).parents[3]
-EXPERIMENTS = [transfer, resolution, padding]
+EXPERIMENTS = [transfer, padding]
 
 
 def config_of(job: Job) -> Config:
@@ -53,24 +51,6 @@ def test_jobs_need_what_makes_their_checkpoints(experiment: ModuleType, tmp_path
             path = Path(argument.partition("=")[2] or argument)
             assert path.parent == tmp_path / need
             assert path.name == f"epoch_{configs[need].train_cfg.max_epochs}.pth", name
-
-
-def test_what_is_told_to_a_training_arrives(tmp_path: Path) -> None:
-    configs = trainings(resolution, tmp_path)
-    tuned = configs["tune/window/64x64/2"]
-    assert tuned.model.backbone.axial_mode == "window"
-    assert tuned.randomness.seed == 2
-    for split in ("train", "val", "test"):
-        (resize,) = (
-            step for step in tuned[f"{split}_dataloader"].dataset.pipeline if step.type == "Resize"
-        )
-        assert resize.scale == (64, 64)
-    # mmcv gives the width first.
-    wide = configs["tune/relative/32x64/0"].train_dataloader.dataset.pipeline[3]
-    assert wide == dict(type="Resize", scale=(64, 32), backend="pillow")
-    dense = configs["camvid/relative/pretrained/1"]
-    assert dense.model.backbone.axial_mode == "relative"
-    assert dense.model.backbone.init_cfg.type == "Pretrained"
 
 
 @pytest.mark.parametrize(
@@ -124,70 +104,14 @@ def test_the_table_of_transfer_has_means_and_gains(tmp_path: Path) -> None:
     assert anew[-1] == "| Swin | 70.0 | 41.0 ± 1.0 | 41.0 ± 1.0 | +0.0 |"
 
 
-def test_the_tables_of_resolution_have_means(tmp_path: Path) -> None:
-    for seed in resolution.SEEDS:
-        for pretraining, top1 in (("native", 70.0), ("multi", 60.0)):
-            top1s = {
-                mode: {
-                    "32x32": [top1 + seed, top1 + seed],
-                    "64x32": [top1 - 10 * i, top1 - 5 * i],
-                    "64x64": [top1 - 20 * i, top1 - 10 * i],
-                }
-                for i, mode in enumerate(resolution.TESTED[pretraining])
-            }
-            top1s["back"] = {"32x32": top1 + seed, "64x32": 50.0, "64x64": 40.0}
-            out = tmp_path / f"sizes/{pretraining}/{seed}/top1.json"
-            out.parent.mkdir(parents=True)
-            out.write_text(json.dumps(top1s))
-        folder = tmp_path / f"tune_epoch/resample/64x64/{seed}"
-        write_metric(folder, **{"accuracy/top1": 70.5 + seed})
-        for mode in resolution.AXIAL_MODES:
-            for size in sizes.SIZES if seed == 0 else [(64, 64)]:
-                folder = tmp_path / f"tune/{mode}/{size[0]}x{size[1]}/{seed}"
-                write_metric(folder, **{"accuracy/top1": float(size[0] + seed)})
-            for start in resolution.STARTS:
-                metric = len(start) + seed / 10
-                write_metric(tmp_path / f"camvid/{mode}/{start}/{seed}", mIoU=metric)
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/resolution.md").write_text("| 1 |\n\n| 2 |\n\n| 3 |\n")
-    text = report(resolution, tmp_path, tmp_path / "docs")
-    assert "| 32x32 | image resized to 32x32 | 71.0 | 50.0 | 40.0 |" in text
-    assert "| 32x32 | `window` | 71.0 | 60.0 | 50.0 |" in text
-    assert "| 32x32 | `relative`, norms re-estimated | 71.0 | 60.0 | 50.0 |" in text
-    assert "| 24x24 to 64x64 | `resample` | 61.0 | 60.0 | 60.0 |" in text
-    assert "| 24x24 to 64x64 | `window`" not in text
-    stretched = "`resample`, convolutions stretched, norms re-estimated"
-    assert f"| 32x32 | {stretched} | 71.0 | 55.0 | 40.0 |" in text
-    tuned = "24.0 | 32.0 | 40.0 | 48.0 | 65.0 ± 1.0 | 96.0 | 32.0 | 64.0"
-    assert f"| `resample`, 130 iterations | {tuned} |" in text
-    assert "| `resample`, an epoch |  |  |  |  | 71.5 ± 1.0 |  |  |  |" in text
-    assert "| `resample` | 10.1 ± 0.1 | 7.1 ± 0.1 |" in text
-    assert (tmp_path / "docs/images/resolution.png").stat().st_size > 10_000
-
-
-def test_stretched_kernels_reach_farther_by_the_ratio() -> None:
-    kernels = torch.arange(1.0, 19.0).view(2, 1, 3, 3)
-    assert torch.equal(sizes.stretched(kernels, (1, 1)), kernels)
-    x = torch.randn(1, 2, 9, 12, dtype=torch.float64)
-    twice = sizes.stretched(kernels.double(), (2, 1))
-    expected = F.conv2d(x, kernels.double(), padding=(2, 1), dilation=(2, 1), groups=2)
-    torch.testing.assert_close(F.conv2d(x, twice, padding=(2, 1), groups=2), expected)
-    between = sizes.stretched(kernels.double(), (1, 1.5))
-    apart = [
-        F.conv2d(x, kernels.double(), padding=(1, d), dilation=(1, d), groups=2) for d in (1, 2)
-    ]
-    mean = (apart[0] + apart[1]) / 2
-    torch.testing.assert_close(F.conv2d(x, between, padding=(1, 2), groups=2), mean)
-
-
 def test_trainings_on_images_of_mixed_sizes(tmp_path: Path) -> None:
     pytest.importorskip("mmdet")
     jobs = {job.name: job for job in padding.jobs(tmp_path)}
-    cfg = config_of(jobs["mini/s2mlpv2/left_out/2"])
-    assert cfg.model.backbone.training_padding == "left_out"
+    cfg = config_of(jobs["mini/s2mlpv2/crop/2"])
+    assert cfg.model.backbone.training_padding == "crop"
     assert cfg.randomness.seed == 2
     assert cfg.train_cfg.max_iters == cfg.train_cfg.val_interval == padding.ITERATIONS
-    swin = config_of(jobs["mini/swin/kept/0"])
+    swin = config_of(jobs["mini/swin/include/0"])
     assert "training_padding" not in swin.model.backbone
 
     before = [dict(type="LoadImageFromFile"), dict(type="PackDetInputs")]
@@ -200,25 +124,25 @@ def test_trainings_on_images_of_mixed_sizes(tmp_path: Path) -> None:
 
 def test_the_table_of_padding_has_what_is_finished(tmp_path: Path) -> None:
     jobs = {job.name: job for job in padding.jobs(tmp_path)}
-    finished = [*(f"swin/kept/{seed}" for seed in range(3)), "smlpnet/kept/0"]
-    finished += ["smlpnet/left_out/0", "smlpnet/left_out/1"]
+    finished = [*(f"swin/include/{seed}" for seed in range(3)), "s2mlp/include/0"]
+    finished += ["s2mlp/crop/0", "s2mlp/crop/1"]
     for k, name in enumerate(f"mini/{run}" for run in finished):
         write_metric(
             tmp_path / name, **{"coco/bbox_mAP": 0.1 + 0.02 * k, "coco/segm_mAP": 0.1 + 0.01 * k}
         )
         done = dict(command=jobs[name].command, seconds=1)
         (tmp_path / name / "done.json").write_text(json.dumps(done))
-    write_metric(tmp_path / "mini/smlpnet/kept/1", **{"coco/bbox_mAP": 0.5})
+    write_metric(tmp_path / "mini/s2mlp/include/1", **{"coco/bbox_mAP": 0.5})
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/padding.md").write_text("| table |\n\n| changes |\n")
     lines = report(padding, tmp_path, tmp_path / "docs").splitlines()
     assert lines[0] == "| network | padding in training | mini, box AP | mini, mask AP |"
     assert [line for line in lines[1:] if not line.startswith("| ---")] == [
-        "| sMLPNet | kept | 16.0 (1 of 6) | 13.0 (1 of 6) |",
-        "| sMLPNet | left out | 19.0 ± 1.4 (2 of 6) | 14.5 ± 0.7 (2 of 6) |",
-        "| Swin | kept | 12.0 ± 2.0 | 11.0 ± 1.0 |",
+        "| Swin | included | 12.0 ± 2.0 | 11.0 ± 1.0 |",
+        "| S²-MLP | included | 16.0 (1 of 6) | 13.0 (1 of 6) |",
+        "| S²-MLP | cropped | 19.0 ± 1.4 (2 of 6) | 14.5 ± 0.7 (2 of 6) |",
         "",
         "| network | mini, box AP | mini, mask AP |",
-        "| sMLPNet | +2.0, more in 1 of 1 | +1.0, more in 1 of 1 |",
+        "| S²-MLP | +2.0, more in 1 of 1 | +1.0, more in 1 of 1 |",
     ]
     assert (tmp_path / "docs/images/padding.png").stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""What it brings to leave padding out in training, on batches of images that differ in size."""
+"""What it brings to crop padding in training, on batches of images that differ in size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .training import last_metric, spread, train_job
 DATA = ("data/camvid",)
 ITERATIONS = 600
 # What `training_padding` is, and what the tables call it.
-PADDING = {"kept": "kept", "left_out": "left out", "counted": "left out, counted by norms"}
+PADDING = {"include": "included", "crop": "cropped"}
 NETWORKS = {
     "smlpnet": "sMLPNet",
     "swin": "Swin",
@@ -31,15 +31,12 @@ METRICS = {
 }
 # Data set, network, treatments of padding, number of seeds; in the order in which they run.
 TRAININGS = (
-    ("mini", "smlpnet", ("kept", "left_out"), 6),
-    ("camvid", "smlpnet", ("kept", "left_out"), 10),
-    ("mini", "s2mlp", ("kept", "left_out"), 6),
-    ("mini", "s2mlpv2", ("kept", "left_out"), 6),
-    ("mini", "smlpnet", ("counted",), 3),
-    ("camvid", "smlpnet", ("counted",), 3),
-    ("mini", "s2mlp", ("counted",), 3),
-    ("mini", "swin", ("kept",), 3),
-    ("camvid", "swin", ("kept",), 3),
+    ("mini", "s2mlp", ("include", "crop"), 6),
+    ("mini", "s2mlpv2", ("include", "crop"), 6),
+    ("mini", "smlpnet", ("include",), 6),
+    ("camvid", "smlpnet", ("include",), 10),
+    ("mini", "swin", ("include",), 3),
+    ("camvid", "swin", ("include",), 3),
 )
 
 
@@ -53,7 +50,7 @@ def jobs(root: Path) -> Iterator[Job]:
                 train_cfg__val_interval=ITERATIONS,
                 param_scheduler__1__end=ITERATIONS,
             )
-            if padding != "kept":
+            if padding != "include":
                 options |= dict(model__backbone__training_padding=padding)
             config, tool = {
                 "mini": (f"padding/{network}", "tools/dev/experiments/mixed_sizes.py"),
@@ -95,7 +92,7 @@ def cell(values: list[float | None]) -> str:
 
 
 def tables(figures: dict) -> list[str]:
-    """In Markdown: networks by treatment of padding, and what leaving it out changed."""
+    """In Markdown: networks by treatment of padding, and what cropping it changed."""
     metrics = [(data, name) for data in figures for name in METRICS[data]]
     titles = [f"{data}, {name}" for data, name in metrics]
     rows = [["network", "padding in training", *titles]]
@@ -109,15 +106,15 @@ def tables(figures: dict) -> list[str]:
             if any(padding in values for values in found):
                 cells = [cell(values[padding]) if padding in values else "" for values in found]
                 rows.append([NETWORKS[network], label, *cells])
-        if any("left_out" in values for values in found):
+        if any("crop" in values for values in found):
             changes.append([NETWORKS[network], *(change(values) for values in found)])
     return [markdown_table(rows), markdown_table(changes)]
 
 
 def change(values: dict[str, list[float | None]]) -> str:
-    """By how much leaving padding out changed a metric, over pairs of trainings of one seed."""
-    pairs = zip(values.get("kept", ()), values.get("left_out", ()), strict=False)
-    changes = [left_out - kept for kept, left_out in pairs if None not in (kept, left_out)]
+    """By how much cropping padding changed a metric, over pairs of trainings of one seed."""
+    pairs = zip(values.get("include", ()), values.get("crop", ()), strict=False)
+    changes = [cropped - whole for whole, cropped in pairs if None not in (whole, cropped)]
     if not changes:
         return ""
     gained = sum(change > 0 for change in changes)
@@ -136,7 +133,7 @@ def figure(figures: dict, path: Path) -> None:
             for position, network in enumerate(networks):
                 values = figures[data][network].get(padding, {}).get(name, [])
                 values = [value for value in values if value is not None]
-                place = position + (k - 1) * 0.22
+                place = position + (k - 0.5) * 0.22
                 ax.scatter([place] * len(values), values, color=f"C{k}", s=14, label=label)
                 if values:
                     ax.hlines(mean(values), place - 0.09, place + 0.09, color=f"C{k}")

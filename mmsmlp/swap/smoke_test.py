@@ -1,0 +1,122 @@
+"""A smoke test of a model: it is built, and predicts on an image."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.structures import InstanceData
+from torch import nn
+
+from mmsmlp.apis.inference import Predictor
+from mmsmlp.errors import SwapError
+
+from .backbones import build
+from .failures import one_line
+
+# Height and width of the image: no multiples of strides, and enough for the last map of SSD.
+SIZE = (330, 310)
+# Where a model keeps the detector that it wraps, or both that it builds of the same config.
+WRAPPED = ("detector", "student", "teacher")
+
+
+def build_model(cfg: Mapping[str, Any]) -> nn.Module:
+    """Build the model of a config, with random weights but for those of its backbone, if given.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        SwapError: If it cannot be built.
+        CheckpointError: If weights do not arrive.
+    """
+    model = build(cfg["model"], cfg["default_scope"], "model")
+    for part in (model, *(getattr(model, name, None) for name in WRAPPED)):
+        backbone = getattr(part, "backbone", None)
+        if backbone is not None and backbone.init_cfg and _names_weights(backbone.init_cfg):
+            backbone.init_weights()
+    return model
+
+
+def _names_weights(init_cfg: Any) -> bool:
+    parts = init_cfg if isinstance(init_cfg, list) else [init_cfg]
+    return any(part["type"] == "Pretrained" for part in parts)
+
+
+def predict_noise(model: nn.Module, cfg: Config) -> list[Any]:
+    """Let a model predict something of an image of noise, as the config's own pipeline loads it.
+
+    Args:
+        model: The model.
+        cfg: Its config.
+
+    Returns:
+        The predictions, a data sample.
+
+    Raises:
+        SwapError: If it fails.
+    """
+    model.to(get_device()).eval()
+    sample = _pipeline_sample(model, cfg) or _plain_sample(model, cfg)
+    if getattr(model, "with_roi_head", False) and not model.with_rpn:
+        # Fast R-CNN is given its regions: the whole image is one.
+        whole = torch.tensor([[0.0, 0.0, SIZE[1], SIZE[0]]])
+        sample["data_samples"][0].proposals = InstanceData(bboxes=whole)
+    try:
+        with torch.no_grad():
+            return model.test_step(sample)
+    except Exception as error:  # whatever a third party's model raises
+        raise SwapError(f"it was built, but its forward pass fails: {one_line(error)}") from error
+
+
+def _channels(model: nn.Module) -> int:
+    convolutions = (part.in_channels for part in model.modules() if isinstance(part, nn.Conv2d))
+    return next(convolutions, 3)
+
+
+def _pipeline_sample(model: nn.Module, cfg: Config) -> dict[str, Any] | None:
+    """A file of noise through the test pipeline, but for its size; None if it takes more than that.
+
+    It has as many channels as the model takes; a pipeline that loads others shows in the forward
+    pass.
+    """
+    channels = _channels(model)
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE, channels), dtype=np.uint8)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "noise.png" if channels in (1, 3, 4) else "noise.tif")
+        try:
+            predictor = Predictor(model, cfg, SIZE[::-1])
+            if predictor.reads_tiff or path.suffix == ".tif":
+                path = path.with_suffix(".tif")
+                importlib.import_module("tifffile").imwrite(path, noise, photometric="minisblack")
+            else:
+                cv2.imwrite(str(path), noise)
+            return pseudo_collate([predictor.prepare(path).data])
+        except Exception:  # of a pipeline of videos, of texts, of files of a kind of its own
+            return None
+
+
+def _plain_sample(model: nn.Module, cfg: Config) -> dict[str, Any]:
+    """An image of noise as a data set of the library gives it, without annotations."""
+    scope = cfg.default_scope
+    # A model of videos is known by what prepares them for it.
+    is_video = type(model.data_preprocessor).__name__ == "TrackDataPreprocessor"
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (_channels(model), *SIZE), generator=generator).byte()
+    structures = importlib.import_module(f"{scope}.structures")
+    sample = structures.DetDataSample() if scope == "mmdet" else structures.SegDataSample()
+    sample.set_metainfo(dict(img_shape=SIZE, ori_shape=SIZE, scale_factor=(1.0, 1.0), img_id=0))
+    if not is_video:
+        return dict(inputs=[image], data_samples=[sample])
+    sample.set_metainfo(dict(frame_id=0))
+    video = structures.TrackDataSample(video_data_samples=[sample])
+    return dict(inputs=[image[None]], data_samples=[video])

@@ -1,0 +1,104 @@
+"""A plugin of pytest: models that a library's own tests build get a small backbone of ours.
+
+`tools/dev/theirs.py` runs them with it. The model registries of the library and of mmengine are
+patched: a config of a model with a backbone is swapped before it is built. Each test adds a line of
+JSON to the file that MMSMLP_THEIRS_REPORT names.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import ConfigDict
+
+import mmsmlp.registry  # noqa: F401
+from mmsmlp.errors import SwapError
+from mmsmlp.swap import swap_backbone
+from mmsmlp.swap.backbones import outputs_of
+
+SMALL = dict(embed_dims=(16, 32, 48, 64), depths=(1, 1, 1, 1), mlp_ratio=2)
+NETWORKS = {
+    "smlpnet": dict(type="mmsmlp.SMLPNet", arch=SMALL),
+    "s2mlpv2": dict(type="mmsmlp.S2MLPv2", arch=dict(SMALL, patch_sizes=(4, 2, 2, 2))),
+    "cyclemlp": dict(type="mmsmlp.CycleMLP", arch=dict(SMALL, mlp_ratio=(2, 2, 2, 2))),
+}
+LIBRARY = os.environ["MMSMLP_THEIRS_LIBRARY"]
+NETWORK = NETWORKS[os.environ["MMSMLP_THEIRS_NETWORK"]]
+REPORT = Path(os.environ["MMSMLP_THEIRS_REPORT"])
+swaps = 0
+
+
+def classifier_backbone(old: Mapping[str, Any]) -> dict[str, Any]:
+    """A backbone of ours with the channels of a classifier's old one, so nothing else changes."""
+    channels = outputs_of(old, "mmpretrain").channels
+    if len(channels) > 4:
+        raise SwapError(f"its backbone has {len(channels)} outputs, and ours has 4")
+    dims = (*NETWORK["arch"]["embed_dims"][: 4 - len(channels)], *channels)
+    arch = dict(NETWORK["arch"], embed_dims=dims)
+    return dict(NETWORK, arch=arch, out_indices=tuple(range(4 - len(channels), 4)))
+
+
+def swapped(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config of a model with a backbone of ours; others stay as they are."""
+    global swaps
+    backbone = cfg.get("backbone") if isinstance(cfg, Mapping) else None
+    if not isinstance(backbone, Mapping) or "mmsmlp" in str(backbone.get("type")):
+        return cfg
+    plain = ConfigDict(copy.deepcopy(cfg)).to_dict()
+    try:
+        if LIBRARY == "mmpretrain":
+            model = dict(plain, backbone=classifier_backbone(plain["backbone"]))
+        else:
+            model = swap_backbone(dict(default_scope=LIBRARY, model=plain), NETWORK)["model"]
+    except SwapError as error:
+        pytest.skip(f"refused: {error}")
+    swaps += 1
+    return ConfigDict(model)
+
+
+def patch_registry() -> None:
+    """Swap whatever the registries of models build; mmdet's configs are the checkout's."""
+    for library in (LIBRARY, "mmengine"):
+        models = importlib.import_module(f"{library}.registry").MODELS
+
+        def build(cfg: Any, *args: Any, _build: Any = models.build, **kwargs: Any) -> Any:
+            return _build(swapped(cfg), *args, **kwargs)
+
+        models.build = build
+    if LIBRARY == "mmdet":
+        utils = importlib.import_module("mmdet.testing._utils")
+        configs = str(Path(os.environ["MMSMLP_THEIRS_CHECKOUT"], "configs"))
+        utils._get_config_directory = lambda: configs
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """Count the swaps of a test."""
+    global swaps
+    swaps = 0
+    return (yield)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write a line for each test, and for what goes wrong before or after it."""
+    if report.when != "call" and report.passed:
+        return
+    reason = ""
+    if report.skipped:
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "expected"
+    elif report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        reason = crash.message if crash else str(report.longrepr)
+    line = dict(test=report.nodeid, outcome=report.outcome, swaps=swaps, reason=reason[:500])
+    with REPORT.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+patch_registry()
