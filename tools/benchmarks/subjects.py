@@ -198,7 +198,7 @@ def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RAT
         import mmsmlp.backbones  # noqa: F401, by the name that earlier checkouts have as well
         from mmsmlp.swap.backbones import BACKBONES
 
-        cfg = dict(BACKBONES[subject.name], with_cp=subject.with_cp)
+        cfg = dict(BACKBONES[subject.name], drop_path_rate=DROP_PATH_RATE, with_cp=subject.with_cp)
         if "norm_cfg" in cfg:
             cfg["norm_cfg"] = dict(type="BN")  # one process has nobody to synchronise with
         library = "mmdet"
