@@ -10,6 +10,7 @@ from benchmarks.fake_cuda import Backward
 from benchmarks.kernel_rules import Work
 from benchmarks.kernels import GPUS, Counts, Kernel, count
 from benchmarks.passes import Case
+from benchmarks.subjects import Subject, build_network
 from torch import Tensor, nn
 
 from mmsmlp.engine.runner import UsageError
@@ -152,8 +153,6 @@ def test_walking_the_graph_gives_the_gradients_of_autograd() -> None:
 def test_peers_count_what_was_counted_with_autograds_own_engine() -> None:
     """At the first count, whose engine had a device by a library of its own."""
     pytest.importorskip("mmdet")
-    from benchmarks.subjects import Subject, build_network
-
     expected = {("swin_t", "inference"): 567, ("swin_t", "training"): 1449}
     for (name, mode), kernels in expected.items():
         network = build_network(Subject(name), drop_path_rate=None)
@@ -177,3 +176,40 @@ def test_peers_count_what_was_counted_with_autograds_own_engine() -> None:
 def test_errors_are_one_line(arguments: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         benchmark.main(["kernels", *arguments])
+
+
+# Kernels and waits of a pass in bf16 autocast, of a batch of two; beyond the native size they do
+# not depend on it. Fewer are welcome: lower the number then.
+KERNELS = {
+    ("smlpnet_t", "inference"): (922, 1),
+    ("smlpnet_t", "training"): (2558, 0),
+    ("s2mlpv2_s4", "inference"): (616, 1),
+    ("s2mlpv2_s4", "training"): (1738, 0),
+    ("s2mlp_deep", "inference"): (823, 1),
+    ("s2mlp_deep", "training"): (1995, 1),  # which crops padding
+}
+
+
+@pytest.mark.parametrize(("name", "mode"), KERNELS)
+def test_networks_launch_no_more_kernels_than_before(name: str, mode: str) -> None:
+    kernels, waits = KERNELS[name, mode]
+    network = build_network(Subject(name), drop_path_rate=None)
+    counts = count(network, Case(mode, "bf16", (320, 384), 2), with_lines=False)
+    assert len(counts.kernels) <= kernels
+    assert (len(counts.waits), counts.without_grad) == (waits, [])
+
+
+def test_inference_waits_once_whatever_is_padded() -> None:
+    network = build_network(Subject("s2mlpv2_s4"), drop_path_rate=None)
+    case, images = Case("inference", "bf16", (96, 128), 3), [(96, 128), (64, 100), (96, 128)]
+    (wait,) = count(network, case, images, with_lines=False).waits
+    assert wait.endswith("tolist reads from the device")
+
+
+def test_between_the_sizes_and_the_outputs_nothing_waits() -> None:
+    """So a CUDA graph can hold it: the stages and norms, in inference and in training."""
+    for name in ("smlpnet_t", "s2mlpv2_s4"):
+        for mode in ("inference", "training"):
+            network = build_network(Subject(name), drop_path_rate=None)
+            network._crops_padding = lambda x: False
+            assert count(network, Case(mode, "bf16", (96, 128), 2), with_lines=False).waits == []
