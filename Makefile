@@ -2,19 +2,21 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help env train pretrain test test-kill test-upstream test-theirs fuzz docs mutants lint format clean
+.PHONY: help env train pretrain test test-all test-kill test-upstream test-theirs fuzz docs mutants lint format clean
 
-# The pinned environment is for Python 3.11: take it by name where python3 is another version.
-PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+# The first of these that the pinned environment takes.
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(SUITS)' 2>/dev/null && echo $$python && exit; done; echo python3)
 VENV_PYTHON := .venv/bin/python
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-env: ## Prepare .venv; done in no time when it is ready
+env: ## Prepare .venv; done in no time when it is ready. OPERATORS=compiled compiles mmcv's operators
 	@command -v $(PYTHON) >/dev/null || \
-		{ echo "setup: $(PYTHON) is missing (apt install python3.11 python3.11-venv)" >&2; exit 1; }
-	@$(PYTHON) tools/dev/setup_env.py
+		{ echo "setup: $(PYTHON) is missing (apt install python3 python3-venv)" >&2; exit 1; }
+	@OPERATORS=$(OPERATORS) $(PYTHON) tools/dev/setup_env.py
 
 train: env ## Train Mask R-CNN with sMLPNet-T on the mini data set; picks up where it stopped
 	$(VENV_PYTHON) tools/train.py configs/mask_rcnn_smlpnet_t.py --mini --resume
@@ -31,17 +33,22 @@ pretrain: env ## Pretrain sMLPNet-T on the mini data set, then train Mask R-CNN 
 		--work-dir work_dirs/upernet_smlpnet_t_mini_pretrained --cfg-options $(PRETRAINED)
 
 # Side by side with a thread each; a file stays together, for its fixtures are made once.
-PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
-test test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
+PYTEST := -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+test test-all test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
 
-test: env ## Run all tests
+test: env ## Run the tests, but for those that take long
 	$(VENV_PYTHON) $(PYTEST)
 
+# With `make test`, which .ci/run calls first, this runs every test once.
+test-all: env ## Run the tests that `make test` leaves out, and fuzz at length
+	$(VENV_PYTHON) $(PYTEST) -m long --timeout 1800
+	$(VENV_PYTHON) $(PYTEST) tests/fuzz -m '' --hypothesis-profile fuzz --timeout 3600
+
 test-kill: env ## Kill a training at 20 random moments, and compare it with an unbroken one
-	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py --timeout 3600
+	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py -m long --timeout 3600
 
 fuzz: env ## Try thousands of odd settings, images, checkpoints and configs; others each time
-	$(VENV_PYTHON) -m pytest tests/fuzz --hypothesis-profile fuzz --hypothesis-show-statistics \
+	$(VENV_PYTHON) -m pytest tests/fuzz -m '' --hypothesis-profile fuzz --hypothesis-show-statistics \
 		--timeout 3600
 
 test-theirs: env ## Run the libraries' own tests on our backbones: MMDET=… MMSEG=… MMPRETRAIN=… (checkouts)
@@ -59,16 +66,15 @@ UPSTREAM_PINS := requirements/upstream-constraints.txt
 UPSTREAM_FILES := $(foreach name,runtime dev upstream,requirements/$(name).txt)
 
 test-upstream: $(UPSTREAM)/ready ## Run all tests with OpenMMLab's own releases, in .venv-upstream
-	$(UPSTREAM)/bin/python $(PYTEST)
+	$(UPSTREAM)/bin/python $(PYTEST) -m '' --timeout 1800
 
 $(UPSTREAM)/ready: $(UPSTREAM_PINS) $(UPSTREAM_FILES) pyproject.toml setup.py
 	@$(UPSTREAM_PYTHON) -c '' || { echo "Python 3.10 is missing; name one:" \
 		"make test-upstream UPSTREAM_PYTHON=/path/to/python3.10" >&2; exit 1; }
 	$(UPSTREAM_PYTHON) -m venv --clear $(UPSTREAM)
 	$(UPSTREAM_PIP) -U pip
-	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) ninja numpy packaging setuptools torch torchvision wheel
-	MMCV_WITH_OPS=1 $(UPSTREAM_PIP) -c $(UPSTREAM_PINS) --no-build-isolation \
-		$(if $(MMSMLP_WHEELS),--find-links $(MMSMLP_WHEELS)) $(UPSTREAM_FILES:%=-r %)
+	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) setuptools wheel
+	$(UPSTREAM_PIP) -c $(UPSTREAM_PINS) --no-build-isolation $(UPSTREAM_FILES:%=-r %)
 	$(UPSTREAM_PIP) -r requirements/build.txt
 	$(UPSTREAM_PIP) --no-deps --no-build-isolation -e .
 	touch $@

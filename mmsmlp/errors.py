@@ -1,5 +1,14 @@
 """Exceptions of this package; the message of each is one line that says what to change."""
 
+from collections.abc import Iterable
+
+
+def shorten(names: Iterable[str], count: int = 3) -> str:
+    """The first few of many names, and how many more there are, for a message."""
+    names = list(names)
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return (", ".join(names[:count]) or "nothing") + more
+
 
 class UsageError(Exception):
     """An argument or a config that the user can correct; no traceback is shown."""

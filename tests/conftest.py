@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,17 @@ import pytest
 import torch
 from hypothesis import settings
 from mmengine.logging import MMLogger
+from mmengine.runner import runner
 from mmengine.utils import ManagerMixin
 from PIL import Image
 from torch import distributed, multiprocessing
+from yapf.yapflib import yapf_api
 
+import mmsmlp.datasets.mini.swap
 from mmsmlp.datasets.mini import ensure_mini
 from mmsmlp.models.layers.linear_maps import convolutions_are_faster
+from tests.helpers import CYCLEMLP_GOLDEN, OWN_NAMES, SPACH_GOLDEN, SPACH_NETWORK, TINY_MINI
 
-# The reference that the authors' implementation of sMLPNet gave, and the network it is of.
-SPACH_GOLDEN = Path(__file__).parent / "data" / "spach_smlpnet_mini.npz"
-SPACH_NETWORK = dict(
-    arch=dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3), img_size=64
-)
 # The same cases each time; `make fuzz` has others, and far more of them.
 settings.register_profile("tests", derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=1700, deadline=None)
@@ -31,33 +31,21 @@ settings.load_profile("tests")
 # Later in a session a library may have registered a device that is none.
 torch.ones((), requires_grad=True).backward()
 
-TINY_MINI = dict(scenes=(8, 5), portraits=(8, 3))
-# A data set of one's own: ten images, and annotations in COCO's format.
-OWN_SIZE = (64, 48)
-OWN_NAMES = [f"{i}.png" for i in range(10)]
-
-
-def box(id: int, image: int, x: float, y: float, w: float, h: float, **more: Any) -> dict[str, Any]:
-    return dict(
-        dict(
-            id=id, image_id=image, category_id=1 + id % 2, bbox=[x, y, w, h], area=w * h, iscrowd=0
-        ),
-        **more,
-    )
-
-
-OWN_DATA = dict(
-    images=[dict(id=i, file_name=name, width=64, height=48) for i, name in enumerate(OWN_NAMES)],
-    annotations=[box(i + 1, i, 4 + i, 5, 20, 10 + i) for i in range(10)],
-    categories=[dict(id=1, name="cat"), dict(id=2, name="dog")],
-)
-
 
 def global_instances(manager: type = ManagerMixin) -> Iterator[dict]:
     """What the managers of mmengine (default scope, visualizer, logger, …) keep by name."""
     for child in manager.__subclasses__():
         yield child._instance_dict
         yield from global_instances(child)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_runners() -> Iterator[None]:
+    """A Runner lays out its config again and again, and asks for compilers: half of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, "FormatCode", lambda text, **_: (text, True))
+        patch.setattr(runner, "collect_env", cache(runner.collect_env))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +137,14 @@ def tiny_mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def in_tiny_mini(tiny_mini: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny mini data set stands for the full one, in the current folder."""
+    monkeypatch.chdir(tiny_mini)
+    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
+    return tiny_mini
+
+
 @pytest.fixture(scope="session")
 def spach_golden() -> dict[str, torch.Tensor]:
     """Input, outputs and, by ``w.<their name>``, weights."""
@@ -160,6 +156,19 @@ def spach_golden() -> dict[str, torch.Tensor]:
 def spach_weights(spach_golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """State dict of the authors' sMLPNet, as their checkpoints hold it; yours to change."""
     return {key[2:]: value for key, value in spach_golden.items() if key.startswith("w.")}
+
+
+@pytest.fixture(scope="session")
+def cyclemlp_golden() -> dict[str, torch.Tensor]:
+    """The same of CycleMLP's authors, of inputs of two sizes."""
+    with np.load(CYCLEMLP_GOLDEN) as data:
+        return {key: torch.from_numpy(data[key]) for key in data.files if key != "meta"}
+
+
+@pytest.fixture
+def cyclemlp_weights(cyclemlp_golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State dict of the authors' CycleMLP, as their checkpoints hold it; yours to change."""
+    return {key[2:]: value for key, value in cyclemlp_golden.items() if key.startswith("w.")}
 
 
 @pytest.fixture

@@ -19,18 +19,20 @@ IMPORTS = {
     "errors": [],
     "models.layers": [],
     "registry": [],
+    "weights": [],
     "datasets.transforms": [],
     "models.necks": ["models.layers", "registry"],
-    "checkpoints": ["errors", "models.layers", "registry"],
+    "checkpoints": ["errors", "models.layers", "registry", "weights"],
     "models.backbones": ["models.layers", "registry", "checkpoints"],
     "datasets.custom": ["errors", "checkpoints"],
     "visualization": ["errors", "models.layers", "checkpoints"],
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],
-    "model_zoo": ["errors", "datasets.custom", "registry"],
+    "model_zoo": ["errors", "datasets.custom", "registry", "weights"],
     "datasets.mini": ["model_zoo"],
     "engine.runner": [
-        *["errors", "checkpoints", "datasets.custom", "model_zoo", "datasets.mini"],
+        *["errors", "registry", "checkpoints", "datasets.custom"],
+        *["model_zoo", "datasets.mini"],
     ],
     "deploy": [
         *["errors", "models.layers", "models.backbones", "checkpoints"],
@@ -41,12 +43,13 @@ IMPORTS = {
         *["errors", "visualization"],
         *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
-    "swap": ["errors", "engine.optim", "model_zoo", "apis.inference"],
+    "swap": ["errors", "weights", "engine.optim", "model_zoo", "apis.inference"],
     "__main__": ["model_zoo"],
 }
 # Former places of sub-packages.
 MOVED = {"layers", "backbones", "augments", "catalogue"}
 FILES = [path for folder in ("mmsmlp", "tools") for path in sorted((ROOT / folder).rglob("*.py"))]
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 
 def part_of(module: tuple[str, ...]) -> str:
@@ -102,6 +105,18 @@ def test_each_part_imports_what_the_table_says() -> None:
     assert {part: found[part] for part in parts - MOVED} == {
         part: set(IMPORTS.get(part, [])) for part in parts - MOVED
     }
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_module_imports_another(path: Path) -> None:
+    assert not [name for name in imported(path) if ".test_" in name]
+
+
+def test_tests_mirror_the_package() -> None:
+    folders = {path.parent.relative_to(ROOT / "tests") for path in TESTS}
+    others = {"fuzz", "tools"}
+    mine = {folder for folder in folders if folder.parts and folder.parts[0] not in others}
+    assert not [str(folder) for folder in mine if not (PACKAGE / folder).exists()]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

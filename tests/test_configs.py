@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from functools import cache
 from itertools import product
 from math import ceil
 from pathlib import Path
@@ -19,6 +20,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmsmlp.datasets.mini.swap
+from mmsmlp.weights import WEIGHTS
+from tests.helpers import sampled, smallest
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.py"))
@@ -44,14 +47,32 @@ FULL_RECIPES: dict[str, dict[str, Any]] = {
     "upernet_{}": MASK2FORMER | dict(lr=6e-5, decay=0.01),
     "semantic_fpn_{}": dict(lr=2e-4, decay=1e-4, batch=32, length=40_000, drop_path=0.2),
 }
+# Those of which CycleMLP-B2 has one, too.
+WITH_B2 = [
+    *("mask_rcnn_{}_3x", "cascade_mask_rcnn_{}_3x", "upernet_{}"),
+    *("mask2former_coco_{}", "mask2former_ade20k_{}"),
+]
+# PVT's setting, in which CycleMLP's paper reports: the recipe, and its batch and length.
+PVT_BACKBONES = ["cyclemlp_b1", "cyclemlp_b2", "cyclemlp_b3", "smlpnet_s", "smlpnet_b"]
+PVT_RECIPES = {
+    "mask_rcnn_{}_pvt": (16, "epochs", 12),
+    "retinanet_{}_pvt": (16, "epochs", 12),
+    "semantic_fpn_{}_pvt": (32, "iters", 40_000),
+}
 # The paper's, which the recipes leave alone.
 DROP_PATH = {"s2mlpv2_s4": 0.1}
 
 
-@pytest.mark.parametrize("recipe", FULL_RECIPES)
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(
+    ("backbone", "recipe"),
+    [
+        *sampled(product(BACKBONES, FULL_RECIPES), 3),
+        *sampled(product(["cyclemlp_b2"], WITH_B2), 5),
+    ],
+)
 def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> None:
-    cfg, expected = Config.fromfile(FOLDER / f"{recipe.format(backbone)}.py"), FULL_RECIPES[recipe]
+    path, expected = FOLDER / f"{recipe.format(backbone)}.py", FULL_RECIPES[recipe]
+    cfg = read(path)
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr) == ("AdamW", expected["lr"])
     assert optimizer.weight_decay == expected["decay"]
@@ -64,9 +85,10 @@ def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> 
     schedulers = cfg.param_scheduler
     last = schedulers[-1] if isinstance(schedulers, (list, tuple)) else schedulers
     assert last.end == expected["length"]
-    assert cfg.model.get("pretrained") is None and "init_cfg" not in cfg.model.backbone
+    assert cfg.model.get("pretrained") is None
+    assert ("init_cfg" in cfg.model.backbone) is (backbone == "cyclemlp_b2")
 
-    model = build(cfg)
+    model = build(path)
     assert max(drop_paths(model)) == pytest.approx(DROP_PATH.get(backbone, expected["drop_path"]))
     # What is after the backbone is the same for all of them.
     assert after_the_backbone(recipe.format(backbone)) == after_the_backbone(
@@ -74,11 +96,36 @@ def test_full_recipes_are_those_of_the_libraries(backbone: str, recipe: str) -> 
     )
 
 
-@pytest.mark.parametrize("path", [*CONFIGS, *EXPERIMENTS], ids=lambda path: path.stem)
+@pytest.mark.parametrize(("backbone", "recipe"), sampled(product(PVT_BACKBONES, PVT_RECIPES), 4))
+def test_recipes_to_compare_with_cyclemlps_paper_are_pvts(backbone: str, recipe: str) -> None:
+    path = FOLDER / f"{recipe.format(backbone)}.py"
+    cfg = read(path)
+    batch, unit, length = PVT_RECIPES[recipe]
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ("AdamW", 1e-4, 1e-4)
+    assert "paramwise_cfg" not in cfg.optim_wrapper
+    assert 8 * cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == batch
+    assert cfg.train_cfg[f"max_{unit}"] == length
+    weights = cfg.model.backbone.init_cfg.checkpoint
+    assert weights == f"mmsmlp://{backbone}_in1k"
+    assert WEIGHTS[weights.removeprefix("mmsmlp://")].backbone == backbone
+    assert max(drop_paths(build(path))) == pytest.approx(0.1)
+    resizes = [step for step in cfg.train_dataloader.dataset.pipeline if step.type == "Resize"]
+    assert [step.scale for step in resizes] == ([] if "fpn" in recipe else [(1333, 800)])
+    # What is after the backbone is the same for all of them.
+    assert after_the_backbone(recipe.format(backbone)) == after_the_backbone(
+        recipe.format("smlpnet_s")
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    smallest(path for path in [*CONFIGS, *EXPERIMENTS] if not path.stem.endswith("_pvt")),
+)
 def test_all_layers_learn_at_one_rate_and_what_is_flat_does_not_decay(path: Path) -> None:
     """But for mmdet's and mmseg's Mask2Former: a tenth for a backbone, whose norms do not decay."""
-    cfg = Config.fromfile(path)
-    model, optimizer = build(cfg), cfg.optim_wrapper.optimizer
+    cfg = read(path)
+    model, optimizer = build(path), cfg.optim_wrapper.optimizer
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
     groups = {id(group["params"][0]): group for group in groups}
     mask2former = path.stem.startswith("mask2former")
@@ -93,17 +140,16 @@ def test_all_layers_learn_at_one_rate_and_what_is_flat_does_not_decay(path: Path
 
 def after_the_backbone(name: str) -> dict[str, Any]:
     """Neck and heads of a config, but for the channels that they are given."""
-    model = Config.fromfile(FOLDER / f"{name}.py").model.to_dict()
+    model = read(FOLDER / f"{name}.py").model.to_dict()
     del model["backbone"]
     return json.loads(
         re.sub(r'"in_channels": (\d+|\[.*?\])', '"in_channels": 0', json.dumps(model))
     )
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", smallest(CONFIGS))
 def test_every_part_takes_what_the_one_before_it_gives(path: Path) -> None:
-    cfg = Config.fromfile(path)
-    model = build(cfg)
+    cfg, model = read(path), build(path)
     with torch.device("meta"):
         maps = model.backbone(torch.zeros(1, 3, 224, 224))
         channels = [y.shape[1] for y in maps]
@@ -118,18 +164,18 @@ def test_every_part_takes_what_the_one_before_it_gives(path: Path) -> None:
 
 def test_every_backbone_has_every_full_recipe() -> None:
     names = {recipe.format(name) for recipe, name in product(FULL_RECIPES, BACKBONES)}
+    names |= {recipe.format(name) for recipe, name in product(PVT_RECIPES, PVT_BACKBONES)}
+    names |= {recipe.format("cyclemlp_b2") for recipe in WITH_B2}
     assert names <= {path.stem for path in CONFIGS}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["cascade_mask_rcnn_s2mlpv2_s4_3x", "retinanet_smlpnet_t", "semantic_fpn_s2mlpv2_s4"]
+    "name",
+    sampled(
+        ["semantic_fpn_s2mlpv2_s4", "retinanet_smlpnet_t", "cascade_mask_rcnn_s2mlpv2_s4_3x"], 3
+    ),
 )
-def test_full_recipes_learn_on_the_mini_data(
-    name: str, tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
+def test_full_recipes_learn_on_the_mini_data(name: str, in_tiny_mini: Path, tmp_path: Path) -> None:
     cfg = Config.fromfile(FOLDER / f"{name}.py")
     pytest.importorskip(cfg.default_scope)
     mmsmlp.datasets.mini.swap.use_mini(cfg)
@@ -138,6 +184,7 @@ def test_full_recipes_learn_on_the_mini_data(
         cfg.model.backbone.arch["patch_sizes"] = (4, 2, 2, 2)
     cfg.model.neck.in_channels = [8, 8, 16, 16][-len(cfg.model.neck.in_channels) :]
     cfg.train_cfg.update(max_iters=2, val_interval=3)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.work_dir = str(tmp_path)
     runner = Runner.from_cfg(cfg)
     before = {name: p.clone() for name, p in runner.model.named_parameters()}
@@ -148,27 +195,23 @@ def test_full_recipes_learn_on_the_mini_data(
     assert not [name for name in still if name.startswith("backbone.stages")]
 
 
-@pytest.mark.parametrize("path", TWO_STAGE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", smallest(TWO_STAGE))
 def test_anchors_and_regions_have_the_strides_of_the_maps(path: Path) -> None:
-    pytest.importorskip("mmdet")
-    from mmdet.registry import MODELS
-
-    model = Config.fromfile(path).model
+    model, detector = read(path).model, build(path)
     with torch.device("meta"):
-        backbone, neck = MODELS.build(model.backbone), MODELS.build(model.neck)
-        maps = neck(backbone(torch.zeros(1, 3, 448, 672)))
+        maps = detector.neck(detector.backbone(torch.zeros(1, 3, 448, 672)))
     strides = model.rpn_head.anchor_generator.strides
     sizes = [(ceil(448 / stride), ceil(672 / stride)) for stride in strides]
     assert [tuple(y.shape[2:]) for y in maps] == sizes
     for extractor in ("bbox_roi_extractor", "mask_roi_extractor"):
         assert model.roi_head[extractor].featmap_strides == strides[:4]
     # Padding to whole tokens of the coarsest map of the backbone.
-    assert model.data_preprocessor.pad_size_divisor % backbone.strides[-1] == 0
+    assert model.data_preprocessor.pad_size_divisor % detector.backbone.strides[-1] == 0
 
 
-@pytest.mark.parametrize("path", RETINANETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", smallest(RETINANETS))
 def test_retinanet_starts_at_stride_8_and_builds_nothing_before_it(path: Path) -> None:
-    model = build(Config.fromfile(path))
+    model = build(path)
     with torch.device("meta"):
         image = torch.zeros(1, 3, 448, 672)
         assert [tuple(y.shape[2:]) for y in model.backbone(image)] == [(56, 84), (28, 42), (14, 21)]
@@ -178,20 +221,33 @@ def test_retinanet_starts_at_stride_8_and_builds_nothing_before_it(path: Path) -
     assert not hasattr(model.backbone, "norm0")
 
 
-@pytest.mark.parametrize("path", TWO_STAGE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", smallest(TWO_STAGE))
 def test_anchors_are_of_32_to_512_pixels(path: Path) -> None:
     pytest.importorskip("mmdet")
     from mmdet.registry import TASK_UTILS
 
-    generator = TASK_UTILS.build(Config.fromfile(path).model.rpn_head.anchor_generator)
+    generator = TASK_UTILS.build(read(path).model.rpn_head.anchor_generator)
     areas = [((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])).mean() for b in generator.base_anchors]
     torch.testing.assert_close(torch.stack(areas).sqrt(), 2.0 ** torch.arange(5, 10))
 
 
-def build(cfg: Config) -> torch.nn.Module:
-    """The model of a config without memory for its weights."""
-    pytest.importorskip(cfg.default_scope)
-    init_default_scope(cfg.default_scope)
+@cache
+def read(path: Path) -> Config:
+    """A config, not yours to change."""
+    return Config.fromfile(path)
+
+
+def build(path: Path) -> torch.nn.Module:
+    """The model of a config without memory for its weights, not yours to change."""
+    scope = read(path).default_scope
+    pytest.importorskip(scope)
+    init_default_scope(scope)
+    return built(path)
+
+
+@cache
+def built(path: Path) -> torch.nn.Module:
+    cfg = read(path)
     with torch.device("meta"):
         return importlib.import_module(f"{cfg.default_scope}.registry").MODELS.build(cfg.model)
 
@@ -202,16 +258,16 @@ def drop_paths(model: torch.nn.Module) -> list[float]:
     return [module.drop_prob for module in modules if type(module).__name__ == "DropPath"]
 
 
-@pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", smallest(CLASSIFIERS))
 def test_classifiers_score_a_thousand_classes(path: Path) -> None:
-    model = build(Config.fromfile(path))
+    model = build(path)
     with torch.device("meta"):
         assert model(torch.zeros(2, 3, 224, 224)).shape == (2, 1000)
 
 
-@pytest.mark.parametrize("path", SEGMENTORS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", smallest(SEGMENTORS))
 def test_segmentors_score_150_classes_at_a_quarter_of_the_size(path: Path) -> None:
-    model = build(Config.fromfile(path))
+    model = build(path)
     with torch.device("meta"):
         maps = model.extract_feat(torch.zeros(2, 3, 512, 512))
         assert model.decode_head(maps).shape == (2, 150, 128, 128)
@@ -235,7 +291,7 @@ S2MLPV2 = dict(
     ema=True,
     drop_path=0.1,
 )
-# S²-MLP's is DeiT's.
+# S²-MLP's and CycleMLP's are DeiT's.
 S2MLP = dict(
     augments={"RandAugment", "RandomErasing"},
     sampler="RepeatAugSampler",
@@ -248,6 +304,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "smlpnet_t_in1k": SMLPNET | dict(drop_path=0),
     "smlpnet_s_in1k": SMLPNET | dict(drop_path=0.2),
     "smlpnet_b_in1k": SMLPNET | dict(drop_path=0.3),
+    **{f"cyclemlp_b{i}_in1k": S2MLP for i in range(1, 6)},
     "s2mlpv2_s4_in1k": S2MLPV2,
     "s2mlpv2_m4_in1k": S2MLPV2 | dict(batch=744),
     "s2mlpv2_s7_in1k": S2MLPV2,
@@ -257,9 +314,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", smallest(CLASSIFIERS))
 def test_recipes_are_the_papers(path: Path) -> None:
-    cfg, recipe = Config.fromfile(path), RECIPES[path.stem]
+    cfg, recipe = read(path), RECIPES[path.stem]
     optimizer, loader = cfg.optim_wrapper.optimizer, cfg.train_dataloader
     assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ("AdamW", recipe["lr"], 0.05)
     one_gpu = loader.batch_size * cfg.optim_wrapper.accumulative_counts
@@ -274,10 +331,25 @@ def test_recipes_are_the_papers(path: Path) -> None:
     assert [hook.type for hook in hooks] == ["EMAHook"] * recipe["ema"]
     # Its average moves once for every step of the optimizer.
     assert all(hook.interval == cfg.optim_wrapper.accumulative_counts for hook in hooks)
-    assert max(drop_paths(build(cfg))) == pytest.approx(recipe["drop_path"])
+    assert max(drop_paths(build(path))) == pytest.approx(recipe["drop_path"])
 
 
-@pytest.mark.parametrize("path", CLASSIFIERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("arch", sampled(["b1", "b2", "b3", "b4", "b5"], 5))
+def test_cyclemlps_weights_are_tested_as_its_authors_test_them(arch: str) -> None:
+    """As DeiT's script: shorter side 256, bicubic, centre crop 224, ImageNet's statistics."""
+    cfg = read(FOLDER / f"cyclemlp_{arch}_in1k.py")
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        _, resize, crop, _ = loader.dataset.pipeline
+        assert (resize.type, resize.edge, resize.scale) == ("ResizeEdge", "short", 256)
+        assert (resize.backend, resize.interpolation) == ("pillow", "bicubic")
+        assert (crop.type, crop.crop_size) == ("CenterCrop", 224)
+        assert loader.dataset.split == "val" and loader.dataset.type == "ImageNet"
+    preprocessor = cfg.data_preprocessor
+    assert preprocessor.mean == [123.675, 116.28, 103.53] and preprocessor.to_rgb
+    assert preprocessor.std == [58.395, 57.12, 57.375]
+
+
+@pytest.mark.parametrize("path", smallest(CLASSIFIERS))
 def test_augmented_images_are_of_224_pixels(path: Path, tmp_path: Path) -> None:
     """Runs what ``--mini`` does not: the pipelines of the full recipe."""
     cfg = Config.fromfile(path)

@@ -75,7 +75,17 @@ def first_steps(text: str) -> tuple[list[float], list[float]]:
     return losses, largest
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+# Pretraining, whose rates are the highest, and dense training; most of the others are like one.
+QUICK = ("cifar10_s2mlpv2", "s2mlpv2_s7_in1k", "mask_rcnn_s2mlpv2_s4")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.long] * (path.stem not in QUICK), id=path.stem)
+        for path in RECIPES
+    ],
+)
 def test_split_attention_stays_open_at_the_peak_rate(path: Path) -> None:
     pytest.importorskip(Config.fromfile(path).default_scope)
     losses, largest = first_steps(setting(path))

@@ -1,4 +1,4 @@
-"""Parameters and FLOPs of every row of the three papers, as 1000-class classifiers.
+"""Parameters and FLOPs of every row of the four papers, as 1000-class classifiers.
 
 FLOPs are multiply-adds of the matrix products and convolutions at 224×224, as the papers count.
 """
@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.model_zoo.cost import paper_cost
+from mmsmlp.models.backbones import S2MLP, CycleMLP, S2MLPv2, SMLPNet
 from mmsmlp.models.backbones.pyramid import PyramidBackbone
 from mmsmlp.models.layers import IDENTITY_SHIFT, SS1, SS2, ChannelMLP
 from mmsmlp.models.layers.shift import DOWN, LEFT, RIGHT, UP
@@ -173,6 +174,27 @@ S2MLPV2_ROWS = [
     ),
 ]  # fmt: skip
 
+CYCLEMLP_ROWS = [
+    Row("B1", CycleMLP, dict(arch="b1"), "15", "2.1"),
+    Row("B2", CycleMLP, dict(arch="b2"), "27", "3.9"),
+    Row(
+        "B3", CycleMLP, dict(arch="b3"), "38", "6.9", our_flops="6.8",
+        why="products alone are 6.844",
+    ),
+    Row(
+        "B4", CycleMLP, dict(arch="b4"), "52", "10.1", our_flops="10.0",
+        why="products alone are 10.046",
+    ),
+    Row("B5", CycleMLP, dict(arch="b5"), "76", "12.3"),
+    # Of the authors' implementation, without its constant offsets.
+    *(
+        Row(f"{arch}, to three decimals", CycleMLP, dict(arch=arch), params, flops)
+        for arch, params, flops in [
+            ("b1", "15.155", "2"), ("b2", "26.803", "4"), ("b3", "38.386", "7")
+        ]
+    ),
+]  # fmt: skip
+
 
 def count(row: Row) -> tuple[float, float]:
     """Millions of parameters and billions of multiply-adds."""
@@ -201,7 +223,7 @@ def rounded_as(value: float, text: str) -> str:
     "row",
     [
         pytest.param(row, id=f"{row.network.__name__}-{row.name}")
-        for row in [*SMLPNET, *S2MLP_ROWS, *S2MLPV2_ROWS]
+        for row in [*SMLPNET, *S2MLP_ROWS, *S2MLPV2_ROWS, *CYCLEMLP_ROWS]
     ],
 )
 def test_parameters_and_flops(row: Row) -> None:
@@ -232,3 +254,12 @@ def test_s2mlp_follows_the_formula_of_its_paper(change: dict[str, int]) -> None:
     block = c**2 * (2 * r + 2) + c * (3 + r)
     assert sum(p.numel() for p in network.stages[-1].blocks.parameters()) == block + 4 * c
     assert len(network.stages) == arch["depth"]
+
+
+@pytest.mark.parametrize(
+    ("network", "arch"), [(SMLPNet, "tiny"), (S2MLPv2, "small/14"), (S2MLP, "wide")]
+)
+def test_tools_list_the_cost_that_is_compared_with_the_papers(network: type, arch: str) -> None:
+    classes = 0 if network is S2MLP else 1000
+    row = Row("", network, dict(arch=arch), None, None, num_classes=classes)
+    assert paper_cost(dict(type=f"mmsmlp.{network.__name__}", arch=arch)) == count(row)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from torch import Tensor
 
-from mmsmlp.engine.hooks.calibration import calibrate_norms, image_batches
+from mmsmlp.engine.hooks import calibrate_norms, image_batches
 from mmsmlp.engine.runner import (
     base_parser,
     build_runner,
@@ -29,7 +29,7 @@ from mmsmlp.errors import UsageError
 
 
 def main() -> None:
-    parser = base_parser(__doc__, needs="backbone")
+    parser = base_parser(__doc__)
     parser.add_argument("checkpoint", help="path or URL of the checkpoint")
     parser.add_argument("--out", required=True, help="where to write the new checkpoint")
     parser.add_argument(
@@ -43,7 +43,7 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     check_data(cfg, "train")
 
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, needs="backbone")
     checkpoint = runner.load_checkpoint(args.checkpoint)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=runner.seed)

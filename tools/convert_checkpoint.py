@@ -1,4 +1,4 @@
-"""Publish a checkpoint: of sMLPNet's authors (microsoft/SPACH), or of a training run of ours.
+"""Publish a checkpoint: of the authors of sMLPNet or CycleMLP, or of a training run of ours.
 
 Either becomes a checkpoint of plain tensors as mmpretrain, mmdet and mmseg load it.
 """
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmsmlp import __version__
 from mmsmlp.checkpoints import (
+    download,
     few,
     publishable,
     read_checkpoint,
@@ -24,11 +25,14 @@ from mmsmlp.checkpoints import (
 from mmsmlp.checkpoints.publishing import convert, name_of_run, verify
 from mmsmlp.engine.runner import run
 from mmsmlp.errors import CheckpointError, UsageError
+from mmsmlp.weights import SCHEME, WEIGHTS
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", help="path or URL of the checkpoint to read")
+    parser.add_argument(
+        "source", help="path or URL of the checkpoint to read, or a name of `list --weights`"
+    )
     parser.add_argument(
         "target", help="file to write, .pth or .safetensors, or a folder to name a .pth file in"
     )
@@ -71,6 +75,8 @@ def main() -> None:
     args = parse_args()
     target = Path(args.target)
     check_target(target, args.force)
+    if args.source.removeprefix(SCHEME) in WEIGHTS and not Path(args.source).exists():
+        args.source = str(download(args.source))
     checkpoint = read_checkpoint(args.source)
     meta = checkpoint.get("meta")
     meta = meta if isinstance(meta, dict) else {}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmsmlp.deploy import PRECISIONS, SUFFIXES, export, load_model
 from mmsmlp.deploy.runtimes import DEFAULTS
-from mmsmlp.engine.hooks.calibration import image_batches
+from mmsmlp.engine.hooks import image_batches
 from mmsmlp.engine.runner import (
     base_parser,
     check_checkpoint,

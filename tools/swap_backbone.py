@@ -22,6 +22,7 @@ from mmsmlp.swap import (
     named_backbone,
     overrides,
     predict_noise,
+    published_weights,
     read_config,
     swap_backbone,
     written,
@@ -33,7 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="path of the config, or `mmdet::…` or `mmseg::…`")
     parser.add_argument("--backbone", required=True, help=f"one of {', '.join(BACKBONES)}")
     parser.add_argument("--out", required=True, type=Path, help="config to write")
-    parser.add_argument("--checkpoint", help="path or URL of weights of the backbone")
+    weights = parser.add_mutually_exclusive_group()
+    weights.add_argument("--checkpoint", help="path or URL of weights of the backbone")
+    weights.add_argument(
+        "--weights", metavar="NAME", help="published weights (`list --weights`), or `auto`"
+    )
     parser.add_argument(
         "--backbone-options",
         nargs="+",
@@ -64,6 +69,8 @@ def main() -> None:
         if args.checkpoint:
             check_checkpoint(args.checkpoint)
         backbone = named_backbone(args.backbone, args.backbone_options)
+        if args.weights:
+            args.checkpoint = published_weights(args.weights, args.backbone)
         old = read_config(config).to_dict()
     except SwapError as error:
         raise UsageError(error) from error

@@ -11,6 +11,7 @@ from mmsmlp.engine.runner import (
     load_config,
     report,
     run,
+    use_tta,
 )
 from mmsmlp.errors import UsageError
 
@@ -22,6 +23,11 @@ def main() -> None:
         "--rest", help="checkpoint for what an exported file leaves to torch (two-stage detectors)"
     )
     parser.add_argument("--out", help="also dump the predictions into this .pkl file")
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="test-time augmentation by the config's tta_model and tta_pipeline",
+    )
     args = parser.parse_args()
     cfg = load_config(args)
     exported = Exported(args.checkpoint) if is_export(args.checkpoint) else None
@@ -31,6 +37,10 @@ def main() -> None:
         cfg.test_dataloader.batch_size = 1
     elif args.rest:
         raise UsageError(f"--rest goes with an exported file, and {args.checkpoint!r} is none")
+    if args.tta:
+        if exported is not None:
+            raise UsageError("--tta goes with a checkpoint, not with an exported file")
+        use_tta(cfg)
     weights = args.checkpoint if exported is None else args.rest
     if weights is not None:
         check_checkpoint(weights)

@@ -14,7 +14,7 @@ from mmsmlp.errors import UsageError
 
 
 def main() -> None:
-    parser = base_parser(__doc__, needs="some")
+    parser = base_parser(__doc__)
     parser.add_argument(
         "--amp",
         action="store_true",
@@ -44,7 +44,7 @@ def main() -> None:
     finished = bool(args.resume) and resume_from(cfg, args.resume, args.trust_checkpoint)
     check_data(cfg, "train", "val")
 
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, needs="some")
     if finished:
         print(
             f"{cfg.load_from} has finished training: evaluating it. Another --work-dir trains anew."

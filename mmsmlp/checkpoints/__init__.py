@@ -1,32 +1,51 @@
-"""Checkpoints: reading them safely, matching them to a network, writing them whole."""
+"""Checkpoints: reading them safely, matching them to a network, writing them as a whole."""
 
-from mmsmlp.errors import CheckpointError, TornCheckpointError
+from mmsmlp.errors import shorten as few
 
-from .matching import Match, few, match
-from .pretrained import Pretrained, matched_pretrained
-from .reading import guard_loading, read_checkpoint, weights_of
-from .resuming import newest_checkpoint
+from .cyclemlp import from_cyclemlp, is_cyclemlp
+from .io import (
+    guard_loading,
+    publishable,
+    read_checkpoint,
+    remove_partial,
+    serialise,
+    weights_of,
+    write_atomically,
+)
+from .load import (
+    Match,
+    Pretrained,
+    check_loading,
+    load_weights,
+    match,
+    matched_pretrained,
+    newest_checkpoint,
+)
+from .published import download, named_weights
+from .sources import source_of
 from .spach import from_spach, is_spach
-from .whole import check_weights
-from .writing import publishable, remove_partial, serialise, write_atomically
 
 __all__ = [
-    "CheckpointError",
     "Match",
     "Pretrained",
-    "TornCheckpointError",
-    "check_weights",
+    "check_loading",
+    "download",
     "few",
+    "from_cyclemlp",
     "from_spach",
     "guard_loading",
+    "is_cyclemlp",
     "is_spach",
+    "load_weights",
     "match",
     "matched_pretrained",
+    "named_weights",
     "newest_checkpoint",
     "publishable",
     "read_checkpoint",
     "remove_partial",
     "serialise",
+    "source_of",
     "weights_of",
     "write_atomically",
 ]

@@ -1,10 +1,9 @@
-"""Making checkpoints to publish: of sMLPNet's authors, and of training runs of ours."""
+"""Making checkpoints to publish: of the networks' authors, and of training runs of ours."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,27 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmsmlp.errors import CheckpointError
+from mmsmlp.errors import CheckpointError, shorten
 from mmsmlp.registry import MODELS
 
-from .matching import few, match
-from .spach import from_spach, is_spach
+from .load import match
+from .sources import SOURCES, Source, backbone_of, source_of
 
-# By name, for backbones load their weights with what is in this package.
-SMLPNET = "mmsmlp.SMLPNet"
 TOLERANCE = 1e-4
-IN_BLOCK = re.compile(r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.([\w.]+)\.weight")
-# Of which setting of a stage the first dimension of a module's weight is a vote.
-VOTES = {
-    "dwconv": "channels",
-    "norm1": "channels",
-    "norm2": "channels",
-    "norm3": "channels",
-    "mlp.fc1": "hidden",
-    "mlp.fc2": "channels",
-    "smlp.column": "height",
-    "smlp.row": "width",
-}
 
 
 @dataclass
@@ -60,7 +45,7 @@ class Conversion:
 def convert(
     weights: Mapping[str, Tensor], name: str, meta: Mapping[str, Any], backbone_only: bool = False
 ) -> Conversion:
-    """Make weights to publish from those of sMLPNet's authors, or of a model of ours.
+    """Make weights to publish from those of a network's authors, or of a model of ours.
 
     Args:
         weights: State dict.
@@ -75,14 +60,14 @@ def convert(
         CheckpointError: If they are neither, or a tensor has not the shape that the others call
             for.
     """
-    if is_spach(weights):
-        conversion = _convert_spach(weights)
+    if source := source_of(weights):
+        conversion = _convert_authors(weights, source)
     elif any(key.startswith("backbone.stages.0.blocks.0.") for key in weights):
         conversion = Conversion(name, dict(weights), dict(meta))
     else:
         raise CheckpointError(
-            "it is neither of microsoft/SPACH's sMLPNet nor of a model with a backbone of ours; it "
-            f"has {few(weights)}"
+            f"it is neither of {' nor of '.join(source.repository for source in SOURCES)} nor of a "
+            f"model with a backbone of ours; it has {shorten(weights)}"
         )
     if backbone_only:
         conversion.name += "_headless"
@@ -93,12 +78,12 @@ def convert(
     return conversion
 
 
-def _convert_spach(weights: Mapping[str, Tensor]) -> Conversion:
-    weights, modules = from_spach(weights)
-    settings = smlpnet_settings(weights)
+def _convert_authors(weights: Mapping[str, Tensor], source: Source) -> Conversion:
+    weights, modules = source.convert(weights)
+    backbone = dict(type=source.network, **source.settings(weights))
     num_classes = _num_classes(weights) or 1000
     with torch.device("meta"):
-        network = Classifier(settings, num_classes)
+        network = Classifier(backbone, num_classes)
     matched = match(network, weights)
 
     def theirs(name: str) -> str:
@@ -107,65 +92,17 @@ def _convert_spach(weights: Mapping[str, Tensor]) -> Conversion:
 
     if wrong := {**matched.mismatched, **matched.resized}:
         shapes = [f"{theirs(name)} is {is_}, not {must}" for name, (is_, must) in wrong.items()]
-        raise CheckpointError(f"{len(wrong)} of a wrong shape: {few(shapes)}")
-    variant = settings["arch"] if isinstance(settings["arch"], str) else "custom"
+        raise CheckpointError(f"{len(wrong)} of a wrong shape: {shorten(shapes)}")
+    variant = backbone["arch"] if isinstance(backbone["arch"], str) else "custom"
+    family = source.network.removeprefix("mmsmlp.").lower()
     return Conversion(
-        f"smlpnet-{variant}_3rdparty" + ("_in1k" if num_classes == 1000 else ""),
+        f"{family}-{variant}_3rdparty" + ("_in1k" if num_classes == 1000 else ""),
         matched.tensors,
-        dict(backbone=dict(type=SMLPNET, **settings, out_indices=-1)),
+        dict(backbone=dict(backbone, out_indices=-1)),
         renamed=True,
         left_over=[theirs(name) for name in matched.unexpected],
         missing=[theirs(name) for name in matched.missing],
     )
-
-
-def smlpnet_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Tell from the shapes which sMLPNet some weights are of.
-
-    Each setting is what most tensors say, so that one of a wrong shape does not decide.
-
-    Args:
-        weights: State dict of a classifier with our backbone.
-
-    Returns:
-        ``arch`` (by name if the paper has it), ``img_size`` and ``in_channels``.
-
-    Raises:
-        CheckpointError: If they are not of an sMLPNet.
-    """
-    votes: dict[tuple[int, str], Counter] = defaultdict(Counter)
-    depths: Counter = Counter()
-    for key, value in weights.items():
-        found = IN_BLOCK.fullmatch(key)
-        if found and found[3] in VOTES and value.ndim:
-            stage = int(found[1])
-            depths[stage] = max(depths[stage], int(found[2]) + 1)
-            votes[stage, VOTES[found[3]]][value.shape[0]] += 1
-    winners = {key: counter.most_common(1)[0][0] for key, counter in votes.items()}
-    stages = range(len(depths))
-    try:
-        arch = dict(
-            embed_dims=tuple(winners[i, "channels"] for i in stages),
-            depths=tuple(depths[i] for i in stages),
-            mlp_ratio=winners[0, "hidden"] / winners[0, "channels"],
-        )
-        height, width = 4 * winners[0, "height"], 4 * winners[0, "width"]
-    except KeyError as error:
-        raise CheckpointError("the shapes of its tensors are not those of an sMLPNet") from error
-    stem = weights.get("backbone.stages.0.patch_embed.weight")
-    return dict(
-        arch=next((name for name, variant in _variants() if _agrees(arch, variant)), arch),
-        img_size=height if height == width else (height, width),
-        in_channels=stem.shape[1] if stem is not None and stem.ndim == 4 else 3,
-    )
-
-
-def _variants() -> Iterable[tuple[str, Mapping[str, Any]]]:
-    return MODELS.get(SMLPNET).variants.items()
-
-
-def _agrees(arch: Mapping[str, Any], variant: Mapping[str, Any]) -> bool:
-    return all(variant[key] == value for key, value in arch.items())
 
 
 def _num_classes(weights: Mapping[str, Tensor]) -> int | None:
@@ -174,16 +111,16 @@ def _num_classes(weights: Mapping[str, Tensor]) -> int | None:
 
 
 class Classifier(nn.Module):
-    """sMLPNet, global average pooling and a linear layer, by mmpretrain's names.
+    """A backbone, global average pooling and a linear layer, by mmpretrain's names.
 
     Args:
-        backbone: Arguments of the sMLPNet.
+        backbone: Config of the backbone.
         num_classes: Number of classes.
     """
 
     def __init__(self, backbone: Mapping[str, Any], num_classes: int) -> None:
         super().__init__()
-        self.backbone = MODELS.build(dict(type=SMLPNET, **backbone, out_indices=-1))
+        self.backbone = MODELS.build(dict(backbone, out_indices=-1))
         self.head = nn.ModuleDict({"fc": nn.Linear(self.backbone.channels[-1], num_classes)})
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,7 +129,7 @@ class Classifier(nn.Module):
 
 
 def verify(weights: Mapping[str, Tensor], reference: str) -> float:
-    """Compare an sMLPNet's logits with those that another implementation gave.
+    """Compare a classifier's logits with those that another implementation gave.
 
     Args:
         weights: State dict of a classifier with our backbone.
@@ -203,7 +140,7 @@ def verify(weights: Mapping[str, Tensor], reference: str) -> float:
 
     Raises:
         CheckpointError: If it is above 1e-4, the file holds no such arrays, or the weights are
-            not those of a whole sMLPNet with its head.
+            not those of a whole sMLPNet or CycleMLP with its head.
     """
     try:
         with np.load(reference) as data:
@@ -212,10 +149,12 @@ def verify(weights: Mapping[str, Tensor], reference: str) -> float:
         raise CheckpointError(
             f"{reference!r} has no arrays 'input' and 'logits' to compare with: {error}"
         ) from error
-    network = Classifier(smlpnet_settings(weights), _num_classes(weights) or logits.shape[1])
+    network = Classifier(backbone_of(weights), _num_classes(weights) or logits.shape[1])
     matched = match(network, weights)
     if lacking := [*matched.missing, *matched.mismatched]:
-        raise CheckpointError(f"comparing logits takes a whole classifier; it lacks {few(lacking)}")
+        raise CheckpointError(
+            f"comparing logits takes a whole classifier; it lacks {shorten(lacking)}"
+        )
     network.load_state_dict(matched.tensors, strict=False)
     with torch.inference_mode():
         given = network.eval()(x)

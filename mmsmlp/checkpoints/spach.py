@@ -6,10 +6,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from itertools import groupby
+from typing import Any
 
 from torch import Tensor
 
 from mmsmlp.errors import CheckpointError
+
+from .settings import in_channels, named_arch, settings_by_stage
 
 # The modules of block b, theirs and ours. `proj_h` mixes along the width and `proh_w`, so spelt,
 # along the height.
@@ -23,6 +26,17 @@ BLOCK = {
     "channel_mix.{b}.1": "norm3",
     "channel_mix.{b}.2.net.0": "mlp.fc1",
     "channel_mix.{b}.2.net.3": "mlp.fc2",
+}
+# Of which setting of a stage the first dimension of a module's weight is a vote.
+VOTES = {
+    "dwconv": "channels",
+    "norm1": "channels",
+    "norm2": "channels",
+    "norm3": "channels",
+    "mlp.fc1": "hidden",
+    "mlp.fc2": "channels",
+    "smlp.column": "height",
+    "smlp.row": "width",
 }
 AXIAL = ("smlp.row", "smlp.column")
 CHANNELS_NOT_FIRST = (*AXIAL, "mlp.fc1")
@@ -94,3 +108,32 @@ def _depths(weights: Mapping[str, Tensor]) -> list[int]:
         (winner, _), *_ = votes[block].most_common(1) or [(channels[-1] if channels else 0, 0)]
         channels.append(winner)
     return [len(list(stage)) for _, stage in groupby(channels)]
+
+
+def smlpnet_settings(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Tell from the shapes which sMLPNet some weights are of.
+
+    Args:
+        weights: State dict of a classifier with our backbone.
+
+    Returns:
+        ``arch`` (by name if the paper has it), ``img_size`` and ``in_channels``.
+
+    Raises:
+        CheckpointError: If they are not of an sMLPNet.
+    """
+    depths, found = settings_by_stage(weights, VOTES)
+    try:
+        arch = dict(
+            embed_dims=tuple(found[i, "channels"] for i in range(len(depths))),
+            depths=tuple(depths),
+            mlp_ratio=found[0, "hidden"] / found[0, "channels"],
+        )
+        height, width = 4 * found[0, "height"], 4 * found[0, "width"]
+    except KeyError as error:
+        raise CheckpointError("the shapes of its tensors are not those of an sMLPNet") from error
+    return dict(
+        arch=named_arch("mmsmlp.SMLPNet", arch),
+        img_size=height if height == width else (height, width),
+        in_channels=in_channels(weights),
+    )

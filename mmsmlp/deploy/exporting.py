@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader, load_state_dict
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import check_weights
+from mmsmlp.checkpoints import load_weights
 from mmsmlp.engine.runner import find_dataset_meta
-from mmsmlp.errors import CheckpointError, ExportError
+from mmsmlp.errors import ExportError
 from mmsmlp.model_zoo.whole_models import build
 
 from .checking import SIZES, TOLERANCES, Difference, check_predictions, largest_difference
@@ -51,11 +51,7 @@ def load_model(cfg: Config, checkpoint: str) -> Loaded:
     """
     model = build(cfg)
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")
-    try:
-        summary, _ = check_weights(model, content)
-    except CheckpointError as error:
-        raise CheckpointError(f"cannot load {checkpoint!r}: {error}") from error
-    load_state_dict(model, content.get("state_dict", content), logger="silent")
+    summary, _ = load_weights(model, content, checkpoint)
     meta = (content.get("meta") or {}).get("dataset_meta") or find_dataset_meta(cfg)
     return Loaded(model, dict(meta), summary)
 

@@ -4,7 +4,7 @@ Importing it lets mmengine find configs by ``mmsmlp::…``. No torch is imported
 ask for the names while someone types.
 """
 
-from .contents import BACKBONES, TASKS, WEIGHTS, Recipe, chosen, filters, recipes
+from .contents import BACKBONES, TASKS, Recipe, chosen, filters, recipes
 from .finding import ROOT, SHIPPED, config_path, configs_of
 from .nested import dicts_in
 
@@ -13,7 +13,6 @@ __all__ = [
     "ROOT",
     "SHIPPED",
     "TASKS",
-    "WEIGHTS",
     "Recipe",
     "chosen",
     "config_path",

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Iterable
 
+from mmsmlp.weights import WEIGHTS
+
 from .contents import add_list_arguments, recipes
 
 
@@ -33,6 +35,8 @@ def complete(tools: Iterable[str]) -> None:
         arguments = parsers.add_parser(tool)
         if tool == "list":
             add_list_arguments(arguments)
+        elif tool == "download":
+            arguments.add_argument("name", choices=list(WEIGHTS))
         else:
             arguments.add_argument("arguments", nargs="*").completer = configs_and_files
     argcomplete.autocomplete(parser)

@@ -16,6 +16,11 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "smlpnet_t": dict(SMLPNET, arch="tiny", drop_path_rate=0.2),
     "smlpnet_s": dict(SMLPNET, arch="small", drop_path_rate=0.2),
     "smlpnet_b": dict(SMLPNET, arch="base", drop_path_rate=0.3),
+    "cyclemlp_b1": dict(type="mmsmlp.CycleMLP", arch="b1", drop_path_rate=0.1),
+    "cyclemlp_b2": dict(type="mmsmlp.CycleMLP", arch="b2", drop_path_rate=0.1),
+    "cyclemlp_b3": dict(type="mmsmlp.CycleMLP", arch="b3", drop_path_rate=0.1),
+    "cyclemlp_b4": dict(type="mmsmlp.CycleMLP", arch="b4", drop_path_rate=0.1),
+    "cyclemlp_b5": dict(type="mmsmlp.CycleMLP", arch="b5", drop_path_rate=0.1),
     "s2mlpv2_s4": dict(type="mmsmlp.S2MLPv2", arch="small/4", drop_path_rate=0.1),
     "s2mlpv2_m4": dict(type="mmsmlp.S2MLPv2", arch="medium/4", drop_path_rate=0.2),
     "s2mlpv2_s7": dict(type="mmsmlp.S2MLPv2", arch="small/7", drop_path_rate=0.1),
@@ -23,12 +28,6 @@ BACKBONES: dict[str, dict[str, Any]] = {
     "s2mlpv2_s14": dict(type="mmsmlp.S2MLPv2", arch="small/14", drop_path_rate=0.1),
     "s2mlp_wide": dict(type="mmsmlp.S2MLP", arch="wide", drop_path_rate=0.1),
     "s2mlp_deep": dict(type="mmsmlp.S2MLP", arch="deep", drop_path_rate=0.1),
-}
-# Weights that their authors give away; nobody has published any of this package's own.
-SPACH = "https://github.com/microsoft/SPACH"
-WEIGHTS = {
-    "smlpnet_s": dict(file="smlp_s.pth", url=SPACH),
-    "smlpnet_b": dict(file="smlp_b.pth", url=SPACH),
 }
 # By the data sets of the recipes.
 TASKS = {"COCO": "detection", "ADE20K": "segmentation", "ImageNet-1K": "classification"}
@@ -123,6 +122,7 @@ def add_list_arguments(parser: argparse.ArgumentParser) -> None:
     wanted = parser.add_argument("filter", nargs="?", default="", help="such as s2mlpv2 or upernet")
     wanted.completer = lambda **_: filters()  # read by argcomplete
     parser.add_argument("--task", choices=list(TASKS.values()), help="configs of this task only")
+    parser.add_argument("--weights", action="store_true", help="published weights only")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 

@@ -98,6 +98,7 @@ crop_size = {crop}
 batch_size = {batch_size}  # on each GPU
 lr = {lr:.2g}  # from random weights; from trained ones, 1e-4 or less
 max_iters = {max_iters}
+warm_up = min(1000, max(1, max_iters // 10))
 
 load = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations")]
 heads = dict(num_classes=len(classes))
@@ -146,8 +147,8 @@ train_cfg = dict(max_iters=max_iters, val_interval=max(1, max_iters // 10))
 optim_wrapper = dict(optimizer=dict(lr=lr))
 auto_scale_lr = dict(base_batch_size=batch_size)
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end={warm_up}),
-    dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin={warm_up}, end=max_iters),
+    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=warm_up),
+    dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=warm_up, end=max_iters),
 ]
 default_hooks = dict(checkpoint=dict(interval=max(1, max_iters // 10), max_keep_ckpts=2))
 '''
@@ -283,7 +284,6 @@ def segmentation_config(
         image_suffix=json.dumps(suffixes[0]),
         mask_suffix=json.dumps(suffixes[1]),
         **_files(sets),
-        warm_up=_warm_up(max_iters),
     )
 
 

@@ -2,7 +2,7 @@
 
 from mmsmlp.errors import SwapError
 
-from .backbones import BACKBONES, named_backbone
+from .backbones import BACKBONES, named_backbone, published_weights
 from .files import base_of, overrides, read_config, written
 from .smoke_test import build_model, predict_noise
 from .swapping import swap_backbone
@@ -15,6 +15,7 @@ __all__ = [
     "named_backbone",
     "overrides",
     "predict_noise",
+    "published_weights",
     "read_config",
     "swap_backbone",
     "written",

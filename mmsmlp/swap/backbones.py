@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import traceback
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -15,12 +17,15 @@ from torch import nn
 
 from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import BACKBONES
+from mmsmlp.weights import WEIGHTS, weights_for
 
-from .failures import missing_package, one_line
 from .levels import Levels
 
 # Of the image that a backbone is tried on, if it takes any: a multiple of all strides there are.
 PROBE_SIZE = 256
+
+# What Python and OpenMMLab's models say of a package that is not there.
+MISSING = re.compile(r"No module named '(\w+)|(\w+) is not installed|pip install [\"`']?(\w[\w-]*)")
 
 
 def named_backbone(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -39,6 +44,26 @@ def named_backbone(name: str, options: Mapping[str, Any] | None = None) -> dict[
             f"there is no backbone {name!r} (nearest: {close}); there are {', '.join(BACKBONES)}"
         )
     return {**BACKBONES[name], **(options or {})}
+
+
+def published_weights(name: str, backbone: str) -> str:
+    """What a config names as the checkpoint of published weights.
+
+    Args:
+        name: Of the weights, or ``'auto'`` for those of the backbone.
+        backbone: A key of ``BACKBONES``.
+
+    Raises:
+        SwapError: If there are none of this name, or they are of another backbone.
+    """
+    weights = weights_for(backbone) if name == "auto" else WEIGHTS.get(name)
+    if weights is None or weights.backbone != backbone:
+        own = [w.name for w in WEIGHTS.values() if w.backbone == backbone]
+        raise SwapError(
+            f"there are no weights {name!r} of {backbone}; "
+            + (f"there are {', '.join(own)}" if own else f"published are {', '.join(WEIGHTS)}")
+        )
+    return weights.path
 
 
 def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Module:
@@ -133,3 +158,22 @@ def _forward(backbone: Mapping[str, Any], scope: str, device: str) -> Any:
             f"its backbone, {backbone['type']}, cannot run on {height} by {width} pixels: "
             f"{one_line(error)}"
         ) from error
+
+
+def missing_package(error: Exception) -> str | None:
+    """The package for want of which something failed, if that was the reason."""
+    found = MISSING.search(str(error))
+    return found and next(filter(None, found.groups()))
+
+
+def one_line(error: Exception) -> str:
+    """The type of an error and what it says, in a line; if that is nothing, where it comes from."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or origin(error)}"
+
+
+def origin(error: Exception) -> str:
+    """The line of code that failed, and the innermost part of the model that ran it."""
+    selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    parts = [type(part).__name__ for part in selves if isinstance(part, nn.Module)]
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"`{last.line}`" + (f" in {parts[-1]}" if parts else "")

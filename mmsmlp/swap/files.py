@@ -16,7 +16,7 @@ from mmengine.utils import is_installed
 from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import SHIPPED, configs_of
 
-from .failures import one_line
+from .backbones import one_line
 
 DELETE = "_delete_"
 

@@ -20,8 +20,7 @@ from torch import nn
 from mmsmlp.apis.inference import Predictor
 from mmsmlp.errors import SwapError
 
-from .backbones import build
-from .failures import one_line
+from .backbones import build, one_line
 
 # Height and width of the image: no multiples of strides, and enough for the last map of SSD.
 SIZE = (330, 310)

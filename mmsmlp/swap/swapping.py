@@ -9,8 +9,7 @@ from typing import Any
 from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import dicts_in
 
-from .backbones import input_channels, outputs_of, stages_of
-from .failures import one_line, origin
+from .backbones import input_channels, one_line, origin, outputs_of, stages_of
 from .levels import choose, undilated
 from .readers import find_channel_refs, host_of, rewrite, used_positions
 from .recipe import adapt_optimizer, adapt_preprocessing

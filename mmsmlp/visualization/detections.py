@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools import mask as boxes
 from pycocotools.coco import COCO
 
-from mmsmlp.checkpoints.unpickling import unpickle_safely
+from mmsmlp.checkpoints.io import unpickle_safely
 from mmsmlp.errors import PictureError
 
 

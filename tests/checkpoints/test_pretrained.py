@@ -18,7 +18,13 @@ from mmsmlp.registry import MODELS
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 2, 1), mlp_ratio=2)
 SMLPNET = dict(type="mmsmlp.SMLPNet", arch=ARCH, img_size=64)
 S2MLPV2 = dict(type="mmsmlp.S2MLPv2", arch=dict(ARCH, patch_sizes=(4, 2, 2, 2)), img_size=64)
-BACKBONES = pytest.mark.parametrize("backbone", [SMLPNET, S2MLPV2], ids=["SMLPNet", "S2MLPv2"])
+CYCLEMLP = dict(
+    type="mmsmlp.CycleMLP",
+    arch=dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 2, 1), mlp_ratios=(2, 2, 2, 2)),
+)
+BACKBONES = pytest.mark.parametrize(
+    "backbone", [SMLPNET, S2MLPV2, CYCLEMLP], ids=lambda backbone: backbone["type"]
+)
 CHANNELS = list(ARCH["embed_dims"])
 
 

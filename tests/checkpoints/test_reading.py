@@ -16,7 +16,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from mmsmlp.checkpoints import read_checkpoint, unpickling, weights_of
+from mmsmlp.checkpoints import io, read_checkpoint, weights_of
 from mmsmlp.errors import CheckpointError
 
 TENSORS = {"a": torch.arange(3.0)}
@@ -35,8 +35,8 @@ class Code:
 @pytest.fixture(params=["torch's own unpickler", "ours, for an older torch"], autouse=True)
 def unpickler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param.startswith("ours"):
-        monkeypatch.setattr(unpickling, "CAN_SKIP_BYSTANDERS", False)
-    elif not unpickling.CAN_SKIP_BYSTANDERS:
+        monkeypatch.setattr(io, "CAN_SKIP_BYSTANDERS", False)
+    elif not io.CAN_SKIP_BYSTANDERS:
         pytest.skip("this torch is an older one")
 
 

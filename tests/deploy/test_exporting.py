@@ -1,7 +1,11 @@
 """Exported files against the networks that they are of, in the runtimes."""
 
 import re
+from collections.abc import Callable
+from functools import cache
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -10,74 +14,63 @@ from torch import nn
 
 from mmsmlp.deploy import Exported, export
 from mmsmlp.deploy.checking import Difference, largest_difference
-from mmsmlp.deploy.exporting import Loaded
 from mmsmlp.errors import ExportError
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from tests.deploy.networks import NETWORKS, loaded, random_network
+from tests.helpers import sampled
 
 pytest.importorskip("onnxscript", reason="the extra `deploy` is not installed")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("openvino")
 
-NETWORKS = {
-    "smlpnet": lambda: SMLPNet(
-        dict(embed_dims=(8, 16, 24), depths=(1, 1, 1), mlp_ratio=3),
-        img_size=96,
-        out_indices=(0, 1, 2),
-    ),
-    "s2mlpv2": lambda: S2MLPv2(
-        dict(embed_dims=(8, 16), depths=(2, 1), patch_sizes=(4, 2), mlp_ratio=3),
-        img_size=96,
-        out_indices=(0, 1),
-    ),
-    "s2mlp": lambda: S2MLP(
-        dict(embed_dims=12, depth=2, patch_size=16, mlp_ratio=4), out_indices=(1,)
-    ),
-}
 # Below the native size, odd, at it, above on one axis or both; batch.
 SIZES = [(32, 32, 1), (97, 61, 1), (96, 96, 2), (160, 213, 1), (64, 224, 3)]
 
 
-def random_network(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    network = NETWORKS[name]().eval()
-    for key, value in network.state_dict().items():
-        if key.endswith("running_var"):
-            value.uniform_(0.5, 2)
-        elif value.is_floating_point():
-            value.add_(torch.randn_like(value), alpha=0.1)
-    return network
+class Export(NamedTuple):
+    """A network, a file of it and how much they differ."""
+
+    network: nn.Module
+    file: Path
+    largest: float
 
 
-def loaded(network: nn.Module) -> Loaded:
-    return Loaded(network, dict(classes=("a", "b"), palette=[(1, 2, 3), (4, 5, 6)]), "all of it")
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Export]:
+    """Exports a network to a format, once for all tests."""
+
+    @cache
+    def exported(name: str, suffix: str) -> Export:
+        network, path = random_network(name), tmp_path_factory.mktemp(name) / f"model{suffix}"
+        return Export(network, path, export(loaded(network), Config(dict(a=1)), path).largest)
+
+    return exported
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".onnx", ".xml", ".pt2"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_one_file_is_the_network_at_every_size(tmp_path: Path, name: str, suffix: str) -> None:
-    network = random_network(name)
-    path = tmp_path / f"model{suffix}"
-    assert export(loaded(network), Config(dict(a=1)), path).largest < 1e-4
-    exported = Exported(path)
+# Each network and each format, and the other pairs in the long tests.
+@pytest.mark.parametrize(
+    ("name", "suffix"), sampled(product(NETWORKS, (".onnx", ".xml", ".pt2")), 4)
+)
+def test_one_file_is_the_network_at_every_size(exported: Callable, name: str, suffix: str) -> None:
+    network, path, largest = exported(name, suffix)
+    assert largest < 1e-4
+    file = Exported(path)
     for height, width, batch in SIZES:
         image = torch.randn(batch, 3, height, width)
         with torch.no_grad():
             expected = network(image)
-        found = exported(image)["features"]
+        found = file(image)["features"]
         assert [y.shape for y in found] == [y.shape for y in expected]
         for ours, theirs in zip(found, expected, strict=True):
             assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
-    assert exported.metadata["classes"] == ["a", "b"]
-    assert exported.metadata["palette"] == [[1, 2, 3], [4, 5, 6]]
-    assert exported.metadata["kind"] == "backbone"
+    assert file.metadata["classes"] == ["a", "b"]
+    assert file.metadata["palette"] == [[1, 2, 3], [4, 5, 6]]
+    assert file.metadata["kind"] == "backbone"
 
 
-def test_onnx_has_norms_and_activations_as_operators(tmp_path: Path) -> None:
+def test_onnx_has_norms_and_activations_as_operators(exported: Callable) -> None:
     onnx = pytest.importorskip("onnx")
-    path = tmp_path / "model.onnx"
-    export(loaded(random_network("smlpnet")), Config(dict()), path)
-    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    file = exported("smlpnet", ".onnx").file
+    kinds = [node.op_type for node in onnx.load(file).graph.node]
     blocks = 1 + 1 + 1
     assert kinds.count("LayerNormalization") == blocks
     assert kinds.count("Gelu") == 3 * blocks

@@ -19,6 +19,11 @@ NETWORKS = {
     "smlpnet_groups": dict(SMLP, norm_cfg=dict(type="GN", num_groups=2)),
     "s2mlpv2": dict(type="mmsmlp.S2MLPv2", arch=PYRAMID),
     "s2mlpv2_mean": dict(type="mmsmlp.S2MLPv2", arch=PYRAMID, fusion="mean"),
+    "cyclemlp": dict(
+        type="mmsmlp.CycleMLP",
+        arch=dict(embed_dims=(8, 12), depths=(2, 1), mlp_ratios=(2, 2)),
+        out_indices=(0, 1),
+    ),
     "s2mlp": dict(
         type="mmsmlp.S2MLP",
         arch=dict(embed_dims=10, depth=3, patch_size=16, mlp_ratio=2),

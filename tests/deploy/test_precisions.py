@@ -14,10 +14,8 @@ from mmsmlp.deploy.checking import TOLERANCES
 pytest.importorskip("torch", minversion="2.6", reason="torch cannot export open sizes")
 pytest.importorskip("nncf", reason="the extra `deploy` is not installed")
 
-from tests.export.test_exporting import loaded, random_network
-
-# To trace a network takes a while, to calibrate it another.
-pytestmark = pytest.mark.slow
+from tests.deploy.networks import loaded, random_network
+from tests.helpers import sampled
 
 
 class Export(NamedTuple):
@@ -32,8 +30,8 @@ def images() -> list[Tensor]:
     return [torch.randn(1, 3, 64, side, generator=generator) for side in (64, 80, 96, 112)]
 
 
-def exported(folder: Path, suffix: str, precision: str) -> Export:
-    network = random_network("smlpnet")
+def exported(folder: Path, suffix: str, precision: str, name: str = "smlpnet") -> Export:
+    network = random_network(name)
     path = folder / f"model{suffix}"
     export(loaded(network), Config(), path, precision, calibration=images)
     return Export(network, path)
@@ -49,10 +47,10 @@ def likeness(made: Export) -> list[float]:
 
 @pytest.mark.parametrize(
     ("suffix", "precision"),
-    [(".onnx", "fp16"), (".xml", "fp16"), (".xml", "bf16"), (".pt2", "bf16")],
+    sampled([(".onnx", "fp16"), (".xml", "fp16"), (".xml", "bf16"), (".pt2", "bf16")], 4),
 )
 def test_halves_are_near(tmp_path: Path, suffix: str, precision: str) -> None:
-    made = exported(tmp_path, suffix, precision)
+    made = exported(tmp_path, suffix, precision, "s2mlp")  # the quickest to trace
     assert Exported(made.file).metadata["precision"] == precision
     assert min(likeness(made)) > 1 - TOLERANCES[precision] ** 2
 
@@ -70,6 +68,7 @@ def test_int8_onnx(tmp_path: Path) -> None:
     assert max(len(weight.dims) for weight in weights) == 4
 
 
+@pytest.mark.long
 def test_int8_openvino(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     made = exported(tmp_path, ".xml", "int8")

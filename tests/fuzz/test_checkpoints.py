@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mmsmlp.checkpoints.publishing import Classifier
+from tests.helpers import SPACH_NETWORK
 
-from tests.conftest import SPACH_NETWORK  # isort: skip
 from tests.fuzz.odd import LENGTHS, cases, outcome  # isort: skip
 
 RENAMED = (
@@ -74,7 +74,9 @@ def damaged(data: bytes, length: float, changes: list[tuple[float, int]]) -> byt
 def weights_of(spach_golden: dict[str, Tensor]) -> Callable[[str], dict[str, Tensor]]:
     """Weights that the converter takes."""
     theirs = {key[2:]: value for key, value in spach_golden.items() if key.startswith("w.")}
-    return dict(theirs=theirs, ours=Classifier(SPACH_NETWORK, 10).state_dict()).__getitem__
+    return dict(
+        theirs=theirs, ours=Classifier(dict(SPACH_NETWORK, type="mmsmlp.SMLPNet"), 10).state_dict()
+    ).__getitem__
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.models.backbones import S2MLP, CycleMLP, S2MLPv2, SMLPNet
 from mmsmlp.models.backbones.settings import TRAINING_PADDING
 from mmsmlp.models.layers import IDENTITY_SHIFT, SS1, SS2
 
@@ -87,6 +87,15 @@ def s2mlpv2s(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def cyclemlps(draw: st.DrawFn) -> dict[str, Any]:
+    arch = draw(pyramids())
+    ratio = arch.pop("mlp_ratio")
+    arch["embed_dims"] = [max(channels, 4) for channels in arch["embed_dims"]]
+    arch["mlp_ratios"] = [ratio] * len(arch["depths"])
+    return dict(arch=arch, **draw(outputs(len(arch["depths"]))))
+
+
+@st.composite
 def s2mlps(draw: st.DrawFn) -> dict[str, Any]:
     depth = draw(st.integers(1, 4))
     arch = dict(
@@ -98,7 +107,7 @@ def s2mlps(draw: st.DrawFn) -> dict[str, Any]:
     return dict(arch=arch, directions=draw(directions()), **draw(outputs(depth)))
 
 
-SETTINGS = {SMLPNet: smlpnets(), S2MLPv2: s2mlpv2s(), S2MLP: s2mlps()}
+SETTINGS = {SMLPNet: smlpnets(), S2MLPv2: s2mlpv2s(), CycleMLP: cyclemlps(), S2MLP: s2mlps()}
 
 
 def training_paddings(settings: Mapping[str, Any]) -> st.SearchStrategy[str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmsmlp.model_zoo import BACKBONES, ROOT, WEIGHTS, Recipe, chosen, config_path, filters, recipes
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
+from mmsmlp.model_zoo import BACKBONES, ROOT, Recipe, chosen, config_path, filters, recipes
+from mmsmlp.models.backbones import S2MLP, CycleMLP, S2MLPv2, SMLPNet
+from mmsmlp.weights import WEIGHTS
 
 SCOPES = dict(mmdet="detection", mmseg="segmentation", mmpretrain="classification")
 
@@ -16,7 +17,7 @@ def test_every_variant_of_every_backbone_has_a_name() -> None:
     named = [(cfg["type"], cfg["arch"]) for cfg in BACKBONES.values()]
     expected = {
         (f"mmsmlp.{network.__name__}", arch)
-        for network in (SMLPNet, S2MLPv2, S2MLP)
+        for network in (SMLPNet, CycleMLP, S2MLPv2, S2MLP)
         for arch in network.variants
     }
     assert len(named) == len(set(named)) and set(named) == expected
@@ -55,13 +56,13 @@ def test_what_is_said_of_a_config_is_so(recipe: Recipe) -> None:
 @pytest.mark.parametrize(
     ("wanted", "task", "backbones", "configs"),
     [
-        ("", None, 10, len(recipes())),
+        ("", None, 15, len(recipes())),
         ("smlpnet_t", None, 1, 9),
-        ("SMLPNet", "segmentation", 3, 9),
+        ("SMLPNet", "segmentation", 3, 11),
         ("s2mlp", None, 2, 3),
         ("s2mlpv2_s14", None, 1, 0),
-        ("upernet", None, 5, 5),
-        ("", "classification", 9, 9),
+        ("upernet", None, 6, 6),
+        ("", "classification", 14, 14),
         ("s2mlp", "segmentation", 0, 0),
         ("s2ml", None, 0, 0),
     ],
@@ -82,8 +83,6 @@ def test_every_filter_that_is_offered_finds_something(task: str | None) -> None:
 
 def test_weights_are_those_of_the_document() -> None:
     text = (Path(__file__).parents[2] / "docs" / "weights.md").read_text()
-    assert set(WEIGHTS) <= set(BACKBONES)
-    assert {weights["file"] for weights in WEIGHTS.values()} == set(
-        re.findall(r"smlp_\w\.pth", text)
-    )
-    assert all(f"({weights['url']})" in text for weights in WEIGHTS.values())
+    row = r"^\| `(\w+_in1k)` \| `(\w+)` \| ([\d.]+) \| (\w+) \| \[.*\]\((.*)\) \|$"
+    rows = re.findall(row, text, re.MULTILINE)
+    assert rows == [(w.name, w.backbone, w.top1, w.licence, w.url) for w in WEIGHTS.values()]

@@ -83,7 +83,7 @@ def test_a_missing_gpu_is_told_in_a_line() -> None:
         benchmark.main(["speed", "--device", "cuda"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_network_is_measured_beside_itself_in_another_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

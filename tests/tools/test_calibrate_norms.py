@@ -11,19 +11,15 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-import mmsmlp.datasets.mini.swap
 from mmsmlp.errors import CheckpointError, UsageError
-
-from tests.tools.test_train import tool, write_config  # isort: skip
+from tests.helpers import tool, write_config
 
 pytest.importorskip("mmdet")
 
 
 @pytest.fixture
-def calibrate(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+def calibrate(in_tiny_mini: Path, tmp_path: Path) -> Callable:
     """The tool, on a small detector and where the tiny mini data set stands for the full one."""
-    monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     config = write_config(tmp_path, "detection")
 
     def run(checkpoint: Path, *arguments: object) -> dict:

@@ -1,8 +1,6 @@
 """The first images that have objects, with all that is theirs."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,8 @@ from typing import Any
 import pytest
 
 from mmsmlp.errors import UsageError
+from tests.helpers import tool
 
-ROOT = Path(__file__).parents[2]
 RLE = dict(size=[2, 2], counts=[4])
 # Neither in the order of their ids, nor are their annotations; 2 has nothing and 3 a crowd only.
 CONTENT: dict[str, Any] = dict(
@@ -28,17 +26,8 @@ CONTENT: dict[str, Any] = dict(
 
 
 @pytest.fixture
-def subset(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    path = ROOT / "tools" / "coco_subset.py"
-    spec = importlib.util.spec_from_file_location("tool_coco_subset", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def main(*arguments: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["coco_subset", *map(str, arguments)])
-        module.main()
-
-    return main
+def subset() -> Callable[..., None]:
+    return tool("coco_subset")
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 import mmsmlp
-from mmsmlp.checkpoints.publishing import Classifier, smlpnet_settings
+from mmsmlp.checkpoints.publishing import Classifier
+from mmsmlp.checkpoints.spach import smlpnet_settings
 from mmsmlp.models.backbones import SMLPNet
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,9 @@ def test_the_report_says_what_became_of_everything(
 @pytest.mark.parametrize("variant", sorted(SMLPNet.variants))
 def test_the_variant_is_recognised(variant: str) -> None:
     with torch.device("meta"):
-        weights = Classifier(dict(arch=variant, img_size=(192, 256)), 1000).state_dict()
+        weights = Classifier(
+            dict(type="mmsmlp.SMLPNet", arch=variant, img_size=(192, 256)), 1000
+        ).state_dict()
     expected = dict(arch=variant, img_size=(192, 256), in_channels=3)
     assert smlpnet_settings(weights) == expected
     for name in list(weights):
@@ -215,7 +218,7 @@ class Code:
         ("truncated", r"error: '.*smlp_x\.pth' is not a checkpoint, or is cut short$"),
         ("picture", r"error: '.*smlp_x\.pth' is not a checkpoint, or is cut short$"),
         ("code", r"error: '.*smlp_x\.pth' holds more than tensors \(posix\.mkdir\): refused"),
-        ("another", r"smlp_x\.pth': it is neither of microsoft/SPACH's sMLPNet nor .* has weight,"),
+        ("another", r"smlp_x\.pth': it is neither of microsoft/SPACH nor .* has weight,"),
         ("sparse", r"smlp_x\.pth' holds a tensor of layout torch\.sparse_coo: only dense ones"),
         ("meta", r"smlp_x\.pth' holds a tensor of no values: only dense ones are read$"),
         (
@@ -324,7 +327,7 @@ def test_logits_need_a_head(
 @pytest.fixture
 def run(spach_network: dict, spach_weights: dict, tmp_path: Path) -> Path:
     """A training checkpoint of ours with the authors' weights, averaged and not."""
-    network = Classifier(spach_network, 10)
+    network = Classifier(dict(spach_network, type="mmsmlp.SMLPNet"), 10)
     weights = {name: torch.rand_like(v.float()) for name, v in network.state_dict().items()}
     raw = {f"module.{name}": value + 1 for name, value in weights.items()}
     path = tmp_path / "epoch_3.pth"

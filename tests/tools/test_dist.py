@@ -35,11 +35,9 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def small_detector(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def small_detector(in_tiny_mini: Path, tmp_path: Path) -> Path:
     """The recipe of Mask R-CNN with a small network on the tiny mini data set."""
     pytest.importorskip("mmdet")
-    monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     cfg = Config.fromfile(ROOT / "configs" / "mask_rcnn_smlpnet_t.py")
     mmsmlp.datasets.mini.swap.use_mini(cfg)
     roi_head = dict(
@@ -89,7 +87,7 @@ def table(output: str) -> list[str]:
     return re.findall(r"^│ (coco/\S+ +│ \S+)", output, re.M)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_detector_trains_and_is_tested_in_two_processes(
     small_detector: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -152,7 +150,7 @@ log_processor = dict(by_epoch=False)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_when_a_machine_is_lost_the_other_ends_and_both_resume(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -201,6 +199,30 @@ def test_when_a_machine_is_lost_the_other_ends_and_both_resume(
     steps = [int(step) for step in re.findall(r"Iter\(train\) *\[ *(\d+)/", outputs[0])]
     assert steps == list(range(reached + 1, reached + 6))
     assert last.read_text().endswith(f"iter_{reached + 5}.pth")
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("dist_train.sh", "c.py 2 --amp", ["train.py", "c.py", "--amp"]),
+        ("dist_test.sh", "c.py x.pth 2 --out y", ["test.py", "c.py", "x.pth", "--out", "y"]),
+    ],
+)
+def test_torchrun_is_asked_for_a_process_per_gpu(
+    script: str, arguments: str, expected: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    environment |= {"PYTHON": str(python), "NNODES": "3", "NODE_RANK": "1", "MASTER_ADDR": "host"}
+    words = launch(script, *arguments.split(), environment=environment).splitlines()
+    port = environment["MASTER_PORT"]
+    assert words[:7] == [
+        *("-m", "torch.distributed.run", "--nnodes=3", "--node_rank=1", "--master_addr=host"),
+        *(f"--master_port={port}", "--nproc_per_node=2"),
+    ]
+    tool, *rest = expected
+    assert words[7:] == [str(ROOT / "tools" / tool), "--launcher", "pytorch", *rest]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import pytest
 
 import mmsmlp.datasets.mini.swap
 from mmsmlp.engine.runner import run
-
-from tests.tools.test_train import losses, tool, write_config  # isort: skip
+from tests.helpers import losses, tool, write_config
 
 pytest.importorskip("mmdet")
 
@@ -104,7 +103,9 @@ def test_an_image_that_vanishes_or_is_cut_short_is_named(train: Callable, worker
     line = train("detection", *options)
     start, _, end = line.partition(".jpg'")
     assert start.startswith("error: cannot load 'data/mini/images/train/")
-    assert end == f": No such file or directory; mend it or take it out of the data set; {LAST}"
+    assert (
+        end == f": No such file or directory; fix the file or leave it out of the data set; {LAST}"
+    )
     for image, content in zip(images, contents, strict=True):
         image.write_bytes(content[: len(content) // 2])
     line = train("detection", *options)

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 
 from mmsmlp.checkpoints import read_checkpoint
-
-from tests.conftest import TINY_MINI  # isort: skip
-from tests.tools.test_train import ROOT, write_config  # isort: skip
+from tests.helpers import IN_PROCESS, ROOT, TINY_MINI, sampled, write_config
 
 pytest.importorskip("mmseg")
 
-KILLS = int(os.environ.get("MMSMLP_KILLS", 3))
+KILLS = int(os.environ.get("MMSMLP_KILLS", 5))
 # Imports once what a training needs, then trains in a process of its own for each line.
 SERVER = f"""
 import functools, json, os, runpy, sys
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # libraries greet
+import yapf.yapflib.yapf_api
+yapf.yapflib.yapf_api.FormatCode = lambda text, **_: (text, True)  # a config's layout takes long
 import matplotlib.figure, mmseg.datasets, mmseg.evaluation, mmseg.models, mmseg.visualization
 import mmsmlp.models.backbones, mmsmlp.engine.hooks, mmsmlp.engine.runner
 import mmsmlp.datasets.mini.swap as swap
@@ -56,8 +56,8 @@ def train(server: subprocess.Popen, config: Path, folder: Path, kill_after: floa
     """Train in a folder, or go on there; the exit code is negative if it was killed."""
     folder.mkdir(exist_ok=True)
     options = (
-        *("train_cfg.max_iters=4", "train_cfg.val_interval=2", "train_dataloader.num_workers=0"),
-        *("train_dataloader.persistent_workers=False", "default_hooks.checkpoint.interval=1"),
+        *("train_cfg.max_iters=4", "train_cfg.val_interval=2", *IN_PROCESS),
+        "default_hooks.checkpoint.interval=1",
         *("default_hooks.checkpoint.save_best=mIoU", "default_hooks.logger.interval=1"),
     )
     tool = str(ROOT / "tools" / "train.py")
@@ -89,9 +89,9 @@ def outcome(folder: Path) -> tuple[dict, list[str], float]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("count", sampled([1, KILLS], 2))
 def test_a_run_that_is_killed_ends_as_one_that_is_not(
-    server: subprocess.Popen, tmp_path: Path
+    server: subprocess.Popen, tmp_path: Path, count: int
 ) -> None:
     config = write_config(tmp_path, "segmentation")
     start = time.monotonic()
@@ -102,7 +102,7 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(
     seed = random.randrange(1 << 30)
     moments = random.Random(seed)
     kills = runs = 0
-    while kills < KILLS:
+    while kills < count:
         folder = tmp_path / f"killed_{runs}"
         while (code := train(server, config, folder, moments.uniform(0, duration))) < 0:
             kills += 1

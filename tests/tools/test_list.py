@@ -1,37 +1,21 @@
 """The tool that lists what there is."""
 
-import importlib.util
 import json
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from mmsmlp.errors import UsageError
-from mmsmlp.model_zoo.cost import paper_cost
-from mmsmlp.models.backbones import S2MLP, S2MLPv2, SMLPNet
-
-ROOT = Path(__file__).parents[2]
-
-
-def load(path: Path) -> ModuleType:
-    # Neither of them can be imported by its name: `list` is the built-in type's.
-    spec = importlib.util.spec_from_file_location(f"loaded_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from mmsmlp.weights import WEIGHTS
+from tests.helpers import ROOT, tool
 
 
 @pytest.fixture
-def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+def listed(capsys: pytest.CaptureFixture) -> Callable[..., str]:
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["list", *arguments])
-        load(ROOT / "tools" / "list.py").main()
+        tool("list")(*arguments)
         return capsys.readouterr().out
 
     return run
@@ -40,7 +24,7 @@ def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Ca
 def table_of_networks() -> dict[str, list[str]]:
     """Rows of the README's table, by the name of the variant."""
     rows = [line.split("|")[1:-1] for line in (ROOT / "README.md").read_text().splitlines()]
-    rows = [[cell.strip(" `") for cell in row] for row in rows if len(row) == 7]
+    rows = [[cell.strip(" `") for cell in row] for row in rows if len(row) == 8]
     return {row[1]: row[2:6] for row in rows[2:]}
 
 
@@ -60,23 +44,14 @@ def test_everything_as_json_agrees_with_the_readme(listed: Callable) -> None:
         assert rounded_as(backbone["parameters_m"], parameters) == parameters
         assert rounded_as(backbone["multiply_adds_g"], flops) == flops
     weights = {b["name"]: b["weights"]["file"] for b in contents["backbones"] if b["weights"]}
-    assert weights == dict(smlpnet_s="smlp_s.pth", smlpnet_b="smlp_b.pth")
+    expected = {f"cyclemlp_b{i}": f"CycleMLP_B{i}.pth" for i in range(1, 6)}
+    assert weights == expected | dict(smlpnet_s="smlp_s.pth", smlpnet_b="smlp_b.pth")
     names = [config["name"] for config in contents["configs"]]
     files = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
     assert names == [f"mmsmlp::{file}" for file in files]
     assert {key for config in contents["configs"] for key in config} == {
         *("name", "task", "backbone", "method", "schedule")
     }
-
-
-@pytest.mark.parametrize(
-    ("network", "arch"), [(SMLPNet, "tiny"), (S2MLPv2, "small/14"), (S2MLP, "wide")]
-)
-def test_costs_are_those_that_are_compared_with_the_papers(network: type, arch: str) -> None:
-    papers = load(ROOT / "tests" / "test_papers.py")
-    classes = 0 if network is S2MLP else 1000
-    row = papers.Row("", network, dict(arch=arch), None, None, num_classes=classes)
-    assert paper_cost(dict(type=f"mmsmlp.{network.__name__}", arch=arch)) == papers.count(row)
 
 
 def test_what_is_piped_is_whole_and_plain(
@@ -88,10 +63,18 @@ def test_what_is_piped_is_whole_and_plain(
     (row,) = re.findall(r".*mmsmlp::cascade_mask_rcnn_smlpnet_s_3x\.py.*", text)
     assert "Cascade Mask R-CNN" in row and "36 epochs, batch 16, several scales" in row
     (row,) = re.findall(r".*mmsmlp\.SMLPNet.*", text)
-    for cell in ("96, 192, 384, 768", "4, 8, 16, 32", "48.6M", "10.3G", "smlp_s.pth"):
+    for cell in ("96, 192, 384, 768", "4, 8, 16, 32", "48.6M", "10.3G", "smlpnet_s_in1k"):
         assert cell in row
-    assert "smlp_s.pth: https://github.com/microsoft/SPACH" in text
     assert "smlpnet_t" not in text
+
+
+def test_weights_are_listed_by_name(listed: Callable) -> None:
+    text = listed("cyclemlp_b2", "--weights")
+    (row,) = re.findall(r".*cyclemlp_b2_in1k.*", text)
+    for cell in ("81.6", "MIT", "releases/download/v0.1/CycleMLP_B2.pth"):
+        assert cell in row
+    contents = json.loads(listed("--weights", "--json"))
+    assert [weights["name"] for weights in contents["weights"]] == list(WEIGHTS)
 
 
 def test_a_task_leaves_its_configs(listed: Callable) -> None:
@@ -109,8 +92,9 @@ def test_a_task_leaves_its_configs(listed: Callable) -> None:
     [
         (
             ["s3mlp"],
-            r"there is no 's3mlp'; there are smlpnet, s2mlpv2, s2mlp, .*s2mlp_deep.*upernet",
+            r"there is no 's3mlp'; there are smlpnet, cyclemlp, s2mlpv2, .*s2mlp_deep.*upernet",
         ),
+        (["s2mlp", "--weights"], r"there are no weights 's2mlp'; there are smlpnet_s_in1k, .*b5"),
         (
             ["s2mlp_deep", "--task", "detection"],
             r"there is no 's2mlp_deep' for detection; there are smlpnet, .*retinanet",

@@ -1,8 +1,6 @@
 """What an image is batched with, measured on sized-down Mask R-CNNs with random weights."""
 
-import importlib.util
 from contextlib import nullcontext
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,12 +11,12 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmsmlp.engine.hooks.calibration import calibrate_norms
+from mmsmlp.engine.hooks import calibrate_norms
+from tests.helpers import ROOT, load_tool
 
 pytest.importorskip("mmdet")
 from mmdet.structures import DetDataSample
 
-ROOT = Path(__file__).parents[2]
 BACKBONES = {
     "SMLPNet": dict(
         type="mmsmlp.SMLPNet",
@@ -37,10 +35,7 @@ BACKBONES = {
 
 @pytest.fixture(scope="module")
 def measure() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools" / "measure_padding.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("measure_padding")
 
 
 class Images(Dataset):

@@ -1,29 +1,17 @@
 """The tool around the schedule: what it prints, and what it asks for."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mmsmlp.errors import UsageError
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT, tool
 
 
 @pytest.fixture
-def plot(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    path = ROOT / "tools" / "plot_schedule.py"
-    spec = importlib.util.spec_from_file_location("tool_plot_schedule", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def main(*arguments: object) -> None:
-        monkeypatch.setattr(sys, "argv", ["plot_schedule", *map(str, arguments)])
-        module.main()
-
-    return main
+def plot() -> Callable[..., None]:
+    return tool("plot_schedule")
 
 
 def test_figures_are_printed_and_the_curve_is_drawn(

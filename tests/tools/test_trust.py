@@ -10,11 +10,9 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
-import mmsmlp.datasets.mini.swap
 from mmsmlp.checkpoints import guard_loading
 from mmsmlp.errors import CheckpointError
-
-from tests.tools.test_train import tool, write_config  # isort: skip
+from tests.helpers import tool, write_config
 
 pytest.importorskip("mmseg")
 
@@ -36,12 +34,8 @@ def schemes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def give(
-    tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schemes: None
-) -> Callable[..., None]:
+def give(in_tiny_mini: Path, tmp_path: Path, schemes: None) -> Callable[..., None]:
     """Give a tool a checkpoint, in one of the ways that there are."""
-    monkeypatch.chdir(tiny_mini)
-    monkeypatch.setattr(mmsmlp.datasets.mini.swap, "ensure_mini", lambda root: Path(root))
     config, work_dir = write_config(tmp_path, "segmentation"), tmp_path / "work"
     pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
     with config.open("a") as file:

@@ -12,6 +12,8 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from .deforming import with_deform_conv
+
 # Holds the package: a checkout, or where it is installed. It is not imported yet: a worker tells
 # what goes wrong in it.
 ROOT = Path(importlib.util.find_spec("mmsmlp").origin).resolve().parents[1]
@@ -21,6 +23,7 @@ TITLES = {
     "smlpnet_t": "sMLPNet-T",
     "smlpnet_s": "sMLPNet-S",
     "smlpnet_b": "sMLPNet-B",
+    "cyclemlp_b2": "CycleMLP-B2",
     "s2mlpv2_s4": "S²-MLPv2-Small/4",
     "s2mlpv2_m4": "S²-MLPv2-Medium/4",
     "s2mlpv2_s7": "S²-MLPv2-Small/7",
@@ -41,6 +44,10 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
             num_heads=(3, 6, 12, 24),
             drop_path_rate=DROP_PATH_RATE,
         ),
+    ),
+    "cyclemlp_b2_deform": (
+        "CycleMLP-B2 by deform_conv2d",
+        dict(type="mmsmlp.CycleMLP", arch="b2", drop_path_rate=DROP_PATH_RATE),
     ),
     "convnext_t": (
         "ConvNeXt-T",
@@ -210,4 +217,5 @@ def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RAT
         if drop_path_rate is None:
             del cfg["drop_path_rate"]
     init_default_scope(library)
-    return importlib.import_module(f"{library}.registry").MODELS.build(ConfigDict(cfg))
+    network = importlib.import_module(f"{library}.registry").MODELS.build(ConfigDict(cfg))
+    return with_deform_conv(network) if subject.name.endswith("_deform") else network

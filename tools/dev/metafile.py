@@ -23,6 +23,11 @@ NETWORKS = {
         "Sparse MLP for Image Recognition: Is Self-Attention Really Necessary?",
         "2109.05422",
     ),
+    "mmsmlp.CycleMLP": (
+        "CycleMLP",
+        "CycleMLP: A MLP-like Architecture for Dense Prediction",
+        "2107.10224",
+    ),
     "mmsmlp.S2MLPv2": (
         "S²-MLPv2",
         "S²-MLPv2: Improved Spatial-Shift MLP Architecture for Vision",

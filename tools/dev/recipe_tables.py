@@ -21,6 +21,15 @@ OURS = {
     "s2mlpv2_s4": "S²-MLPv2-Small/4",
     "s2mlpv2_m4": "S²-MLPv2-Medium/4",
 }
+CYCLEMLP_B2 = {"cyclemlp_b2": "CycleMLP-B2"}
+# Those that have weights of their authors, in the setting in which CycleMLP's paper reports.
+PVT = {
+    "cyclemlp_b1": "CycleMLP-B1",
+    **CYCLEMLP_B2,
+    "cyclemlp_b3": "CycleMLP-B3",
+    "smlpnet_s": "sMLPNet-S",
+    "smlpnet_b": "sMLPNet-B",
+}
 _160K = "8xb2-160k_ade20k-512x512.py"
 _LSJ = "8xb2-lsj-50e_coco.py"
 # By the names of our configs: the recipe, and its peers in mmdet and mmseg.
@@ -32,6 +41,7 @@ RECIPES = {
             "Swin-T": "mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py",
         },
     ),
+    "mask_rcnn_{}_pvt": ("Mask R-CNN 1x, PVT's setting", {}),
     "mask_rcnn_{}_3x": (
         "Mask R-CNN 3x",
         {
@@ -55,6 +65,10 @@ RECIPES = {
             "Swin-T": "mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py",
         },
     ),
+    "retinanet_{}_pvt": (
+        "RetinaNet 1x, PVT's setting",
+        {"PVT-Small": "mmdet::pvt/retinanet_pvt-s_fpn_1x_coco.py"},
+    ),
     "mask2former_coco_{}": (
         "Mask2Former, COCO",
         {
@@ -77,6 +91,7 @@ RECIPES = {
             "PoolFormer-S24": "mmseg::poolformer/fpn_poolformer_s24_8xb4-40k_ade20k-512x512.py",
         },
     ),
+    "semantic_fpn_{}_pvt": ("Semantic FPN, PVT's setting", {}),
     "mask2former_ade20k_{}": (
         "Mask2Former, ADE20K",
         {
@@ -85,6 +100,28 @@ RECIPES = {
         },
     ),
 }
+# Recipes of which CycleMLP-B2 has one, too.
+WITH_B2 = (
+    *("mask_rcnn_{}_3x", "cascade_mask_rcnn_{}_3x", "upernet_{}"),
+    *("mask2former_coco_{}", "mask2former_ade20k_{}"),
+)
+# What CycleMLP's paper prints.
+PAPER = {
+    "mask_rcnn_cyclemlp_b1_pvt": "39.4 / 36.8",
+    "mask_rcnn_cyclemlp_b2_pvt": "41.7 / 38.2",
+    "mask_rcnn_cyclemlp_b3_pvt": "43.4 / 39.5",
+    "retinanet_cyclemlp_b2_pvt": "40.9",
+    "semantic_fpn_cyclemlp_b1_pvt": "39.5",
+    "semantic_fpn_cyclemlp_b2_pvt": "42.4",
+    "semantic_fpn_cyclemlp_b3_pvt": "44.5",
+}
+
+
+def ours(stem: str) -> dict[str, str]:
+    """The backbones that a recipe has here."""
+    if stem.endswith("_pvt"):
+        return PVT
+    return OURS | CYCLEMLP_B2 if stem in WITH_B2 else OURS
 
 
 def published(name: str) -> str:
@@ -102,7 +139,7 @@ def published(name: str) -> str:
 
 
 def rows() -> Iterator[list[str]]:
-    yield ["recipe", "backbone", "parameters", "FLOPs", "AP or mIoU"]
+    yield ["recipe", "backbone", "parameters", "FLOPs", "AP or mIoU", "in its paper"]
     for stem, (recipe, peers) in RECIPES.items():
         for backbone, name in peers.items():
             parameters, flops = model_cost(name)
@@ -112,12 +149,15 @@ def rows() -> Iterator[list[str]]:
                 f"{parameters:.1f}M",
                 f"{flops:.0f}G",
                 published(name) or "n/a",
+                "",
             ]
-        for key, backbone in OURS.items():
-            file = f"{stem.format(key)}.py"
+        for key, backbone in ours(stem).items():
+            name = stem.format(key)
+            file = f"{name}.py"
             parameters, flops = model_cost(f"mmsmlp::{file}")
             link = f"[{backbone}](../configs/{file})"
-            yield [recipe, link, f"{parameters:.1f}M", f"{flops:.0f}G", ""]
+            paper = PAPER.get(name, "")
+            yield [recipe, link, f"{parameters:.1f}M", f"{flops:.0f}G", "", paper]
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Prepares .venv: the pinned environment in which this project trains and is tested.
 
-Safe to repeat and to interrupt: every step finds out for itself what is already there, and the
-stamp that says "ready" is written last. Standard library only, for it runs before there is
-anything else. MMSMLP_WHEELS=DIR names a folder that may hold a ready mmcv wheel.
+Safe to repeat and to interrupt: pip finds out for itself what is already there, and the stamp that
+says "ready" is written last. Standard library only, for it runs before there is anything else.
+With OPERATORS=compiled in the environment, mmcv's operators are compiled, too.
 """
 
 from __future__ import annotations
@@ -11,142 +11,158 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
-import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
-
-from setup_checks import (
-    PYTHON_VERSION,
-    SetupError,
-    complain,
-    has_gpu,
-    missing_for_build,
-    missing_for_venv,
-    missing_space,
-)
-from setup_console import Console, Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
-# Takes no module from PYTHONPATH or the home folder for one of its own.
-ISOLATED = [str(PYTHON), "-I"]
-SITE = VENV / "lib/python{}.{}/site-packages".format(*PYTHON_VERSION)
 STAMP = VENV / "mmsmlp-ready"
 REQUIREMENTS = ROOT / "requirements"
-CONSTRAINTS = str(REQUIREMENTS / "constraints.txt")
-SCRATCH = ROOT / "build/setup"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-WHEELS = CACHE / "mmsmlp/wheels"
-
+CONSTRAINTS = "requirements/constraints.txt"
+LOG = ROOT / "build/setup.log"
+PYTHON_VERSIONS = ((3, 11), (3, 12), (3, 13))
+STEPS = 4
 # Measured: .venv takes 6.4 GB, the downloads 3.0 GB, once on their way and once in pip's cache.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 GIGABYTES = {VENV: 7.0, Path(tempfile.gettempdir()): 3.0, CACHE: 3.0}
-BUILD_MINUTES = 18  # for mmcv's CPU operators on one core
 
-# Runs in .venv. The operators must work on the device that training will use.
-MMCV_WORKS = """
-import sys, torch, mmcv, mmcv._ext
-from mmcv.ops import nms, roi_align
-assert mmcv.__version__ == sys.argv[1], mmcv.__version__
-device = "cuda" if torch.cuda.is_available() else "cpu"
-boxes = torch.tensor([[0., 0, 9, 9], [0, 0, 9, 8], [20, 20, 30, 30]], device=device)
-assert nms(boxes, torch.tensor([.9, .8, .7], device=device), .5)[1].tolist() == [0, 2]
-rois = torch.tensor([[0., 0, 0, 4, 4]], device=device)
-assert roi_align(torch.ones(1, 1, 8, 8, device=device), rois, 2).eq(1).all()
-"""
-TORCH_BUILD = """
-import torch
-gpu = torch.cuda.is_available()
-print(torch.__version__, "sm%d%d" % torch.cuda.get_device_capability() if gpu else "cpu")
-"""
+# What pip and the compiler say when something outside this project is amiss, most telling first.
+DIAGNOSES = [
+    (r"No space left on device", "the disk is full"),
+    (
+        r"fatal error: Python\.h",
+        "the Python headers, Python.h, are missing (apt install python3-dev)",
+    ),
+    (
+        r"command '?(?:g\+\+|gcc|c\+\+)\S* failed: No such file"
+        r"|No such file or directory: '[gc]\+\+",
+        "a C++ compiler is missing (apt install g++)",
+    ),
+    (
+        r"Killed signal terminated program|fatal error: Killed",
+        "the compiler ran out of memory (try again with MAX_JOBS=1)",
+    ),
+    (
+        r"detected CUDA version \(\S+\) mismatches",
+        "nvcc is of another CUDA version than torch (install the CUDA toolkit of torch's version)",
+    ),
+    (
+        r"CUDA_HOME environment variable is not set|nvcc: (command )?not found",
+        "nvcc is missing (install the CUDA toolkit, or do without OPERATORS=compiled)",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED",
+        "the package index's certificate is not trusted (apt install ca-certificates)",
+    ),
+    (
+        r"Failed to (establish a new connection|resolve)|Connection (refused|broken|aborted)"
+        r"|ConnectTimeout|ReadTimeout|[Rr]ead timed out|Network is unreachable"
+        r"|[Nn]ame resolution|ProxyError|Max retries exceeded",
+        "the package index cannot be reached (check the network, https_proxy and PIP_INDEX_URL)",
+    ),
+    (
+        # The second is what pip says of a package whose pinned version it does not find.
+        r"(?:No matching distribution found for|Cannot install) (?P<what>\S+)",
+        "the package index does not offer {what} (check PIP_INDEX_URL and PIP_NO_INDEX)",
+    ),
+    (r"DO NOT MATCH THE HASHES|BadZipFile", "a download arrived damaged (try again)"),
+    (r"Permission denied: (?P<what>\S+)", "no permission to write {what}"),
+]
 
 
-def pins() -> dict[str, str]:
-    """The versions in the constraints file, by package name."""
-    lines = Path(CONSTRAINTS).read_text().splitlines()
-    return dict(line.split("==") for line in lines if "==" in line)
+class SetupError(Exception):
+    """Something that the user can fix, told in one line."""
+
+
+def diagnose(log: str) -> str:
+    """What went wrong, from the output of pip or the compiler."""
+    for pattern, message in DIAGNOSES:
+        found = re.search(pattern, log)
+        if found:
+            return message.format(**found.groupdict())
+    errors = re.findall(r"(?:ERROR|[Ee]rror): *(\S.*)", log)
+    return errors[-1].strip() if errors else "it failed without saying why"
+
+
+def missing_space(needs: dict[Path, float]) -> Iterator[str]:
+    """File systems with less room than needed.
+
+    Args:
+        needs: Gigabytes by folder. The folders need not exist; those on one file system add up.
+    """
+    places: dict[int, tuple[Path, float]] = {}
+    for folder, gigabytes in needs.items():
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        first, so_far = places.get(place.stat().st_dev, (place, 0.0))
+        places[place.stat().st_dev] = first, so_far + gigabytes
+    for place, gigabytes in places.values():
+        free = shutil.disk_usage(place).free / 1e9
+        if free < gigabytes:
+            yield f"disk space at {place} ({gigabytes:.1f} GB needed, {free:.1f} GB free)"
 
 
 def environment_key() -> str:
     """Changes with whatever the environment is made from, and when it is moved."""
-    digest = hashlib.sha256(f"{PYTHON_VERSION} {ROOT}".encode())
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {ROOT}".encode())
     sources = [ROOT / "pyproject.toml", ROOT / "setup.py", *REQUIREMENTS.rglob("*.to?l")]
     for path in sorted([*sources, *REQUIREMENTS.glob("*.txt")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def is_ready() -> bool:
-    """Whether .venv is finished, up to date and fit for this machine."""
+def is_ready(operators: str) -> bool:
+    """Whether .venv is finished and up to date; one with compiled operators serves all."""
     if not (STAMP.exists() and PYTHON.exists()):
         return False
-    # What was built without a GPU in sight cannot drive one; the other way round is fine.
-    devices = ("gpu",) if has_gpu() else ("gpu", "cpu")
-    return STAMP.read_text() in [f"{environment_key()} {device}" for device in devices]
-
-
-def find_wheel(folder: Path, version: str) -> Path | None:
-    """A wheel of mmcv in `folder` for this Python and processor."""
-    tag = "cp{}{}".format(*PYTHON_VERSION)
-    name = f"onedl_mmcv-{version}-{tag}-{tag}-*{os.uname().machine}.whl"
-    return next(iter(sorted(folder.glob(name))), None)
-
-
-def cache_key(mmcv: str, torch: str, device: str) -> str:
-    """The folder of a built wheel, named after all that its binary depends on."""
-    platform = sysconfig.get_platform().replace("-", "_")
-    return f"mmcv{mmcv}-torch{torch}-{device}-{sys.implementation.cache_tag}-{platform}"
-
-
-def build_jobs() -> int:
-    """Compilers to run at once: one a core, if each has the 2 GB that torch's headers take."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    fitting = min(len(os.sched_getaffinity(0)), memory // 2_000_000_000)
-    return int(os.environ.get("MAX_JOBS") or max(1, fitting))
+    return STAMP.read_text() in [f"{environment_key()} {kind}" for kind in (operators, "compiled")]
 
 
 class Setup:
     """The steps to a ready environment, each of them repeatable."""
 
-    def __init__(self, lock: int) -> None:
-        self.console = Console(ROOT, SCRATCH, steps=5, lock=lock)
-        self.mmcv = pins()["onedl-mmcv"]
+    def __init__(self, lock: int, operators: str) -> None:
+        self.lock = lock
+        self.operators = operators
+        self.started = time.monotonic()
+        self.number = 0
 
     def __call__(self) -> None:
         """Runs them all."""
-        self.check_machine()
+        if importlib.util.find_spec("ensurepip") is None:
+            raise SetupError("this machine lacks the venv module (apt install python3-venv)")
+        lacking = [] if VENV.exists() else list(missing_space(GIGABYTES))
+        if lacking:
+            raise SetupError(f"this machine lacks {'; '.join(lacking)}")
         STAMP.unlink(missing_ok=True)
         self.create_venv()
         self.install_packages()
         self.install_mmcv()
-        self.install_project()
-
-    def check_machine(self) -> None:
-        """Complains before the long steps rather than after them."""
-        self.console.step("checking this machine")
-        built = WHEELS.glob(f"mmcv{self.mmcv}-torch{pins()['torch']}*")
-        folders = [*self.given_wheels(), *built]
-        at_hand = any(SITE.glob("mmcv/_ext*.so")) or any(
-            find_wheel(folder, self.mmcv) for folder in folders
-        )
-        problems = [*missing_for_venv(), *([] if at_hand else missing_for_build())]
-        complain([*problems, *([] if VENV.exists() else missing_space(GIGABYTES))])
+        self.step("installing mmsmlp")
+        self.pip("install", "-q", "--no-deps", "--no-build-isolation", "-e", ".")
+        STAMP.write_text(f"{environment_key()} {self.operators}")
+        print(f"        ready after {self.elapsed}", flush=True)
 
     def create_venv(self) -> None:
         """Makes .venv unless a sound one is there, and drops what pip left half-installed."""
-        self.console.step("preparing .venv")
+        self.step("preparing .venv")
+        site = VENV / "lib/python{}.{}/site-packages".format(*sys.version_info)
         # `activate` is what venv writes last. It names the folder, which a moved copy is not in.
         # Names with ~ are what pip had put aside when it was stopped in the middle of an update.
         activate = VENV / "bin/activate"
         whole = PYTHON.exists() and activate.exists() and str(VENV) in activate.read_text()
-        if not whole or not SITE.is_dir() or any(SITE.glob("~*")):
-            self.console.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-        for package in SITE.glob("*.dist-info"):
+        if not whole or not site.is_dir() or any(site.glob("~*")):
+            self.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        for package in site.glob("*.dist-info"):
             # pip writes INSTALLER after the package's own files; without it some may be missing.
             if not (package / "INSTALLER").exists():
                 shutil.rmtree(package)
@@ -155,98 +171,84 @@ class Setup:
         self.pip("install", "-q", "--no-deps", "--no-build-isolation", stand_in)
 
     def install_packages(self) -> None:
-        """Installs all but mmcv, which has no wheel on the package index."""
-        self.console.step("installing torch and the OpenMMLab libraries (about 3 GB to download)")
+        """Installs all but mmcv."""
+        self.step("installing torch and the OpenMMLab libraries (about 3 GB to download)")
         lines = (REQUIREMENTS / "onedl.txt").read_text().splitlines()
         libraries = [line for line in lines if line and not line.startswith(("#", "onedl-mmcv"))]
         names = ("runtime", "dev", "demo", "deploy")
         files = [arg for name in names for arg in ("-r", f"requirements/{name}.txt")]
         # What comes without a wheel is built with the pinned setuptools, too.
-        options = ["--build-constraint", CONSTRAINTS]
-        self.pip("install", *options, *files, *libraries)
+        self.pip("install", "--build-constraint", CONSTRAINTS, *files, *libraries)
 
     def install_mmcv(self) -> None:
-        """Installs mmcv from a wheel that works here, building one if there is none."""
-        self.console.step(f"installing mmcv {self.mmcv}")
-        if self.mmcv_works():
+        """Installs mmcv, which is pure Python when it is built where there is no torch.
+
+        Never from pip's cache: a wheel of the other kind, or for another torch, may be there.
+        """
+        options = ["-q", "--no-deps", "--no-cache-dir", "--force-reinstall"]
+        if self.operators != "compiled":
+            self.step("installing mmcv")
+            self.pip("install", *options, "onedl-mmcv", MMCV_WITH_OPS="0")
             return
-        output: list[str] = []
-        self.console.run([*ISOLATED, "-c", TORCH_BUILD], on_line=output.append)
-        torch, device = output[-1].split()
-        if has_gpu() and device == "cpu":
-            self.console.say("torch cannot use the GPU here (old driver?): going on with the CPU")
-        cached = WHEELS / cache_key(self.mmcv, torch, device)
-        for folder in [*self.given_wheels(), cached]:
-            wheel = find_wheel(folder, self.mmcv)
-            if wheel:
-                self.pip("install", "-q", "--no-deps", "--force-reinstall", str(wheel))
-                if self.mmcv_works():
-                    return
-                self.console.say(f"{wheel.name} does not work here: going on without it")
-        wheel = self.build_mmcv(cached, device)
-        self.pip("install", "-q", "--no-deps", "--force-reinstall", str(wheel))
-        if not self.mmcv_works():
-            raise SetupError(f"mmcv was built but does not run (log: {self.console.log})")
+        self.step("compiling mmcv (about nine minutes on two cores)")
+        self.pip("install", "-q", "ninja", "packaging")
+        options.append("--no-build-isolation")
+        flags = f"{os.environ.get('CFLAGS', '')} -g0"
+        self.pip("install", *options, "onedl-mmcv", MMCV_WITH_OPS="1", CFLAGS=flags)
+        self.run([str(PYTHON), "-I", "-c", "import torch, mmcv._ext"])
 
-    def build_mmcv(self, cached: Path, device: str) -> Path:
-        """Builds mmcv's wheel into the folder `cached`; a stopped build goes on where it was."""
-        complain(missing_for_build())
-        jobs = build_jobs()
-        estimate = f"about {max(1, BUILD_MINUTES // jobs)} minutes" if device == "cpu" else "long"
-        self.console.say(f"building mmcv {self.mmcv} from source ({estimate} on {jobs} cores)")
-        cached.mkdir(parents=True, exist_ok=True)
-        source = SCRATCH / cached.name
-        # pip's own cache would hand back a wheel that was built against another torch.
-        options = ["--no-deps", "--no-build-isolation", "--no-cache-dir"]
-        if not source.exists():
-            with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
-                named = f"onedl-mmcv=={self.mmcv}"
-                self.pip("download", *options, "--no-binary=onedl-mmcv", "-d", folder, named)
-                shutil.unpack_archive(next(Path(folder).glob("*.tar.gz")), folder)
-                unpacked = Path(folder).glob("onedl*mmcv*")
-                next(path for path in unpacked if path.is_dir()).rename(source)
-        with tempfile.TemporaryDirectory(dir=WHEELS) as folder:
-            self.pip(
-                *("wheel", "-v", *options, "-w", folder, str(source)),
-                on_line=Progress(),
-                MMCV_WITH_OPS="1",
-                FORCE_CUDA=str(int(device != "cpu")),
-                MAX_JOBS=str(jobs),
-                CFLAGS=f"{os.environ.get('CFLAGS', '')} -g0",
-            )
-            wheel = next(Path(folder).glob("*.whl"))
-            wheel.replace(cached / wheel.name)
-        shutil.rmtree(source)
-        return cached / wheel.name
+    @property
+    def elapsed(self) -> str:
+        """Time since the first step, m:ss."""
+        return "{}:{:02d}".format(*divmod(round(time.monotonic() - self.started), 60))
 
-    def install_project(self) -> None:
-        """Installs this project in place and stamps the environment."""
-        self.console.step("installing mmsmlp")
-        self.pip("install", "-q", "--no-deps", "--no-build-isolation", "-e", ".")
-        STAMP.write_text(f"{environment_key()} {'gpu' if has_gpu() else 'cpu'}")
-        self.console.say(f"ready after {self.console.elapsed}")
+    def step(self, title: str) -> None:
+        """Announces the next step and empties the log."""
+        self.number += 1
+        print(f"[{self.number}/{STEPS}] {self.elapsed:>5} {title}", flush=True)
+        LOG.parent.mkdir(parents=True, exist_ok=True)
+        LOG.write_text("")
 
-    def given_wheels(self) -> list[Path]:
-        """The folder that the user named, if any."""
-        named = os.environ.get("MMSMLP_WHEELS")
-        return [Path(named).resolve()] if named else []
-
-    def mmcv_works(self) -> bool:
-        """Whether the installed mmcv is the pinned one and its operators run."""
-        with contextlib.suppress(SetupError):
-            self.console.run([*ISOLATED, "-c", MMCV_WORKS, self.mmcv])
-            return True
-        return False
-
-    def pip(
-        self, *arguments: str, on_line: Callable[[str], None] | None = None, **environment: str
-    ) -> None:
-        """Runs the environment's pip within the pinned versions."""
-        pip = [*ISOLATED, "-m", "pip", *arguments, "-c", CONSTRAINTS]
-        if not on_line:
-            pip += ["--log", str(self.console.log)]
+    def pip(self, *arguments: str, **environment: str) -> None:
+        """Runs the environment's pip within the pinned versions, with no module from outside."""
+        command = [str(PYTHON), "-I", "-m", "pip", *arguments, "-c", CONSTRAINTS, "--log", str(LOG)]
         environment["PATH"] = f"{PYTHON.parent}{os.pathsep}{os.environ['PATH']}"
-        self.console.run(pip, on_line=on_line, **environment)
+        self.run(command, **environment)
+
+    def run(self, command: list[str], **environment: str) -> None:
+        """Runs a command with its errors going to the log, and diagnoses its failure."""
+        with LOG.open("a") as log:
+            child = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                # It is locked while one of the commands is alive.
+                pass_fds=[self.lock],
+                # Ctrl-C reaches this process alone, which then stops the whole family below it.
+                start_new_session=True,
+            )
+            try:
+                code = child.wait()
+            except BaseException:
+                stop(child)
+                raise
+        if code:
+            reason = diagnose(LOG.read_text(errors="replace"))
+            raise SetupError(f"{reason} (log: {LOG.relative_to(ROOT)})")
+
+
+def stop(child: subprocess.Popen) -> None:
+    """Ends a child and all that it started, politely for ten seconds."""
+    with contextlib.suppress(ProcessLookupError):  # raised when none is left
+        os.killpg(child.pid, signal.SIGINT)
+        for _ in range(100):
+            time.sleep(0.1)
+            child.poll()
+            os.killpg(child.pid, 0)
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 @contextlib.contextmanager
@@ -263,18 +265,21 @@ def locked() -> Iterator[int]:
 
 def set_up() -> None:
     """Makes the environment ready."""
-    if sys.version_info[:2] != PYTHON_VERSION:
-        wanted = "{}.{}".format(*PYTHON_VERSION)
+    if sys.version_info[:2] not in PYTHON_VERSIONS:
+        names = ", ".join("{}.{}".format(*version) for version in PYTHON_VERSIONS)
         raise SetupError(
-            f"Python {wanted} is needed, this is {sys.version.split()[0]} (apt install "
-            f"python{wanted} python{wanted}-venv, or name one: make PYTHON=/path/to/python{wanted})"
+            f"Python {names} will do, this is {sys.version.split()[0]} "
+            "(name another: make PYTHON=/path/to/python)"
         )
-    if is_ready():
+    operators = os.environ.get("OPERATORS") or "torchvision"
+    if operators not in ("torchvision", "compiled"):
+        raise SetupError(f"OPERATORS is {operators}, and may be torchvision or compiled")
+    if is_ready(operators):
         return
     with locked() as lock:
         # The one that was waited for may have done it.
-        if not is_ready():
-            Setup(lock)()
+        if not is_ready(operators):
+            Setup(lock, operators)()
 
 
 def main() -> int:

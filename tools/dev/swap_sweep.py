@@ -21,7 +21,7 @@ from mmsmlp.engine.runner import find_config, markdown_table
 from mmsmlp.errors import SwapError
 from mmsmlp.model_zoo import configs_of
 from mmsmlp.swap import build_model, read_config, swap_backbone
-from mmsmlp.swap.failures import one_line
+from mmsmlp.swap.backbones import one_line
 
 DOCUMENT = DOCS / "swap_all.md"
 LIBRARIES = ("mmdet", "mmseg")

@@ -7,11 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from mmengine.structures import BaseDataElement
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmsmlp.deploy.exporters import one_line
+from mmsmlp.errors import UsageError
 
 from .predictor import Predictor, Prepared
 from .sources import Frame, Source, frames_of, quiet
@@ -37,6 +39,7 @@ class Run:
         self.predictor, self.task, self.written = predictor, task, written
         self.failed: dict[Source, int] = {}
         self.messages: list[str] = []
+        self.no_videos: set[Path] = set()
         self.count = 0
 
     def process(self, batch: Sequence[Frame]) -> None:
@@ -86,17 +89,29 @@ class Run:
         if source.is_stream:
             entry["frame_id"] = frame.index
             stem = f"{stem}/{frame.index:06}"
-            path = vis / f"{source.stem}.mp4"
-            if written.video is None or written.video.path != path:
-                written.end_video()
-                written.video = Video(path, source.frames_a_second, image.shape[:2])
-            written.video.add(picture)
+            self._add(picture, source, vis / f"{stem}.png")
         else:
             written.end_video()
             write_picture(picture, vis / source.name)
         results = self.task.results(sample, written.path, stem)
         written.results.extend([dict(image_id=self.count, **result) for result in results])
         written.images.extend([dict(entry, height=image.shape[0], width=image.shape[1])])
+
+    def _add(self, picture: np.ndarray, source: Source, alone: Path) -> None:
+        """Append a picture to the video of its source, or write it alone if there can be none."""
+        written = self.written
+        path = written.path / "vis" / f"{source.stem}.mp4"
+        try:
+            if path not in self.no_videos and (written.video is None or written.video.path != path):
+                written.end_video()
+                written.video = Video(path, source.frames_a_second, picture.shape[:2])
+        except UsageError as error:
+            self.no_videos.add(path)
+            self.messages.append(f"{error}; its frames are written as pictures")
+        if path in self.no_videos:
+            write_picture(picture, alone)
+        else:
+            written.video.add(picture)
 
 
 def predict_all(

@@ -7,14 +7,13 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
 import mmcv
 import numpy as np
 
-from mmsmlp.checkpoints.writing import PARTIAL, write_atomically
+from mmsmlp.checkpoints.io import PARTIAL, write_atomically
 from mmsmlp.errors import UsageError
 
 from .sources import quiet
@@ -138,12 +137,7 @@ class Folder:
     def __enter__(self) -> Folder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.end_video()
         self.images.close()
         self.results.close()

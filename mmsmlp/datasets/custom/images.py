@@ -153,20 +153,20 @@ def _read(path: Path) -> tuple[tuple[int, int], int, str]:
         content = path.read_bytes()
     except OSError:
         return (0, 0), 1, UNREADABLE
-    pixels, turn, is_jpeg = 0, 1, False
+    pixels, turn, is_checked = 0, 1, False
     try:
         with Image.open(io.BytesIO(content)) as image:
-            pixels, is_jpeg = image.width * image.height, image.format == "JPEG"
-            turn = image.getexif().get(ORIENTATION, 1)
-            turn = turn if isinstance(turn, int) and 1 < turn <= 8 else 1
-            if image.format in NOT_TURNED:
-                turn = INVERSE.get(turn, turn)
-            if is_jpeg:
+            pixels, is_checked = image.width * image.height, image.format in ("JPEG", "PNG")
+            turn = _orientation(image)
+            if image.format == "JPEG":
                 # OpenCV may fill with grey what is missing. Little is computed.
                 image.draft("RGB", (1, 1))
                 image.load()
-    except Exception:  # Pillow does not read all that OpenCV does
-        if is_jpeg:
+            elif image.format == "PNG":
+                image.verify()  # OpenCV would reserve memory for what a broken length says
+    except Exception:
+        # Of what Pillow cannot open, OpenCV reads TIFFs; of others it may believe a broken header.
+        if is_checked or not (pixels or content.startswith((b"II", b"MM"))):
             return (0, 0), 1, UNREADABLE
     if pixels > MOST_PIXELS:
         return (0, 0), 1, f"of more than {MOST_PIXELS / 1e6:.0f} megapixels"
@@ -181,6 +181,19 @@ def _read(path: Path) -> tuple[tuple[int, int], int, str]:
                 return (0, 0), 1, NEARLY_BLACK
     height, width = array.shape[:2]
     return (width, height), turn, ""
+
+
+def _orientation(image: Image.Image) -> int:
+    """Orientation by EXIF, 1 to 8; inverse where OpenCV shows the image as it is stored."""
+    # Of a PNG, Pillow would read all pixels in search of it.
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    try:
+        turn = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # broken EXIF, which OpenCV passes over
+        return 1
+    turn = turn if isinstance(turn, int) and 1 < turn <= 8 else 1
+    return INVERSE.get(turn, turn) if image.format in NOT_TURNED else turn
 
 
 def decode(content: bytes, flag: str = "color", backend: str | None = None) -> np.ndarray | None:

@@ -101,6 +101,8 @@ def read_masks(
     report.note("left out: masks without an image", unused)
     odd = [name for name in pairs if not is_plain_line(name)]
     report.note("left out: names that no list can hold", odd)
+    if len(odd) == len(pairs):
+        raise report.error("no image with a mask is left")
     files = read_images(images, [name for name in pairs if name not in odd])
     files.note(report)
     with ThreadPoolExecutor(os.cpu_count()) as pool:

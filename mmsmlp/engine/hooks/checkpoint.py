@@ -1,13 +1,21 @@
-"""Saves checkpoints such that a run may be killed at any moment."""
+"""Crash-safe checkpoints: written atomically, and one more when SIGTERM comes."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
-from mmengine.dist import is_main_process
+import torch
+from mmengine.dist import all_reduce, barrier, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from mmsmlp.checkpoints import remove_partial, write_atomically
@@ -18,8 +26,8 @@ BACKEND = "mmsmlp"
 
 
 @register_backend(BACKEND, force=True)
-class WholeFiles(LocalBackend):
-    """Local files that are there as a whole or not at all; what is removed goes when told so."""
+class AtomicLocalBackend(LocalBackend):
+    """Writes local files atomically, and removes outdated ones only when asked to."""
 
     def __init__(self) -> None:
         self.outdated: set[str] = set()
@@ -57,7 +65,7 @@ class AtomicCheckpointHook(CheckpointHook):
         if not (self.backend_args or self.file_client_args or "://" in str(self.out_dir)):
             self.backend_args = dict(backend=BACKEND)
         super().before_train(runner)
-        self.atomic = isinstance(self.file_backend, WholeFiles)
+        self.atomic = isinstance(self.file_backend, AtomicLocalBackend)
         if self.atomic and is_main_process():
             info = runner.message_hub.runtime_info
             self.file_backend.outdated.update(info.get("outdated_ckpts", []))
@@ -113,3 +121,66 @@ class AtomicCheckpointHook(CheckpointHook):
         """The best checkpoints, which an older one may have the name of."""
         paths = getattr(self, "best_ckpt_path_dict", {})
         return [getattr(self, "best_ckpt_path", None), *paths.values()]
+
+
+@HOOKS.register_module()
+class StopOnSignalHook(Hook):
+    """Saves a checkpoint after the iteration in which SIGTERM comes, and ends the process.
+
+    Schedulers send it some time before they kill. In a distributed run one process that gets it
+    is enough. Where gradients are accumulated, the run goes on to the next step of the optimizer;
+    an evaluation comes to its end first.
+    """
+
+    # When all others have done what they do after an iteration.
+    priority = "LOWEST"
+
+    def before_train(self, runner: Runner) -> None:
+        """Listen to the signal from now on."""
+        self.stopping = False
+        self.previous = signal.signal(signal.SIGTERM, self._note)
+        for loop in (runner.train_loop, runner.val_loop):
+            if loop is not None:
+                loader = loop.dataloader
+                loader.worker_init_fn = partial(_heed_parent_only, loader.worker_init_fn)
+
+    def _note(self, *args: object) -> None:
+        self.stopping = True
+
+    def after_train(self, runner: Runner) -> None:
+        """Listen no more."""
+        signal.signal(signal.SIGTERM, self.previous)
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Stop if any process was asked to."""
+        stopping = torch.tensor(int(self.stopping))
+        all_reduce(stopping)
+        wrapper = runner.optim_wrapper
+        if not stopping or (isinstance(wrapper, OptimWrapper) and not wrapper.should_update()):
+            return
+        for hook in runner.hooks:
+            if isinstance(hook, AtomicCheckpointHook):
+                hook.save_now(runner)
+        barrier()  # or the launcher takes the end of the others for a failure while one saves
+        if is_main_process():
+            done = runner.iter + 1
+            print(f"stopped by SIGTERM at iteration {done}; --resume goes on", file=sys.stderr)
+        signal.signal(signal.SIGTERM, self.previous)
+        sys.exit(128 + signal.SIGTERM)
+
+
+def _heed_parent_only(initialise: Callable[[int], None] | None, worker: int) -> None:
+    """Start a process that loads images; it gets the signal as well where all of a job do.
+
+    If it ended then, torch would raise an error in the run, which has an iteration to finish.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    if initialise is not None:
+        initialise(worker)
+
+
+def _end_with_parent(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

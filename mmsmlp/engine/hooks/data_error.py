@@ -1,13 +1,16 @@
-"""Says which image it is that cannot be loaded."""
+"""Names the image, or the step of the pipeline, where data cannot be loaded."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from traceback import walk_tb
 from typing import Any
 
+from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from mmsmlp.errors import RunError
 from mmsmlp.registry import HOOKS
@@ -15,31 +18,32 @@ from mmsmlp.registry import HOOKS
 
 @HOOKS.register_module()
 class DataErrorHook(Hook):
-    """Ends a run with the name of the file where an image or its annotation cannot be loaded."""
+    """Ends a run in one line where a sample cannot be loaded: which file, which step, why."""
 
     def before_train(self, runner: Runner) -> None:
-        """Watch over training images."""
-        _watch(runner.train_dataloader)
+        """Watch training images."""
+        name_broken_images(runner.train_dataloader.dataset)
 
     def before_val(self, runner: Runner) -> None:
-        """Watch over validation images."""
-        _watch(runner.val_dataloader)
+        """Watch validation images."""
+        name_broken_images(runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
-        """Watch over test images."""
-        _watch(runner.test_dataloader)
+        """Watch test images."""
+        name_broken_images(runner.test_dataloader.dataset)
 
 
-def _watch(loader: DataLoader) -> None:
+def name_broken_images(dataset: Dataset) -> None:
+    """From now on, let errors of a data set in a data loader name the image and the cause."""
     # Torch asks a data set for the images of a batch at once, if it has such a method.
-    loader.dataset.__getitems__ = partial(load_images, loader.dataset)
+    vars(dataset).setdefault("__getitems__", partial(load_images, dataset))
 
 
 def load_images(dataset: Dataset, indices: list[int]) -> list:
-    """The images of a batch.
+    """The samples of a batch.
 
     Raises:
-        RunError: If one cannot be loaded; the message says which.
+        RunError: If one cannot be loaded.
     """
     return [_load(dataset, index) for index in indices]
 
@@ -48,14 +52,28 @@ def _load(dataset: Dataset, index: int) -> Any:
     try:
         return dataset[index]
     except Exception as error:
-        # A file that is gone says so in few words, other errors in several lines.
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        message = f"cannot load {_name(dataset, index)}: {' '.join(reason.split())}"
-        raise RunError(f"{message}; mend it or take it out of the data set") from error
+        raise RunError(_explain(error, f"sample {index} of {type(dataset).__name__}")) from error
 
 
-def _name(dataset: Dataset, index: int) -> str:
-    try:
-        return repr(dataset.get_data_info(index)["img_path"])
-    except Exception:  # not every data set has files
-        return f"image {index} of {type(dataset).__name__}"
+def _explain(error: Exception, sample: str) -> str:
+    """One line: the image as the innermost step had it, the step if it is no loading, the cause."""
+    step = None
+    for frame, _ in walk_tb(error.__traceback__):
+        owner = frame.f_locals.get("self")
+        step = owner if isinstance(owner, BaseTransform) else step
+        for name in ("results", "data_info", "data"):
+            value = frame.f_locals.get(name)
+            if isinstance(value, Mapping) and isinstance(value.get("img_path"), str):
+                sample = repr(value["img_path"])
+    # A file that is gone says so in few words, other errors in several lines.
+    reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    reason = " ".join(reason.split())
+    missing = getattr(error, "filename", None)
+    if missing and repr(str(missing)) != sample:
+        reason += f": {str(missing)!r}"
+    name = type(step).__name__
+    if step is not None and not name.startswith("Load"):
+        return f"{name} of the pipeline fails for {sample}: {reason}"
+    is_of_file = isinstance(error, OSError) or not (step is None or isinstance(error, ImportError))
+    advice = "; fix the file or leave it out of the data set" if is_of_file else ""
+    return f"cannot load {sample}: {reason}{advice}"

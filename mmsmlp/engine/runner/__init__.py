@@ -4,7 +4,7 @@ from mmsmlp.errors import UsageError
 
 from .arguments import add_trust_argument, base_parser
 from .checking import check_checkpoint, check_data, check_folder, check_new_config
-from .configs import find_config, load_config, read_config
+from .configs import find_config, load_config, read_config, use_tta
 from .datasets import find_dataset_meta, find_test_pipeline, inner_datasets
 from .extras import library
 from .markdown import markdown_row, markdown_table
@@ -34,4 +34,5 @@ __all__ = [
     "report",
     "resume_from",
     "run",
+    "use_tta",
 ]

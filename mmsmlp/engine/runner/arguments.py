@@ -7,15 +7,13 @@ import argparse
 from mmengine.config import DictAction
 
 
-def base_parser(description: str, needs: str = "whole") -> argparse.ArgumentParser:
+def base_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments that training and testing share.
 
     Args:
         description: What the tool does.
-        needs: What it needs of a checkpoint, see :func:`~mmsmlp.checkpoints.check_weights`.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.set_defaults(needs=needs)
     parser.add_argument("config", help="its path, or `mmsmlp::…`, `mmdet::…` for an installed one")
     parser.add_argument("--work-dir", help="where to write (default: work_dirs/<config's name>)")
     parser.add_argument(

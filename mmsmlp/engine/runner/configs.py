@@ -6,23 +6,14 @@ import argparse
 from difflib import get_close_matches
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.hooks import CheckpointHook
+from mmengine.config import Config, ConfigDict
 
 from mmsmlp.checkpoints import guard_loading
 from mmsmlp.datasets.mini.swap import use_mini
 from mmsmlp.errors import UsageError
 from mmsmlp.model_zoo import config_path
 
-RUN_HOOKS = (
-    "mmsmlp.LossCurveHook",
-    "mmsmlp.PredictionSheetHook",
-    "mmsmlp.StopOnSignalHook",
-    "mmsmlp.DataErrorHook",
-    "mmsmlp.ExactResumeHook",
-    "mmsmlp.FiniteLossHook",
-    "mmsmlp.LeftOutHook",
-)
+from .datasets import WRAPPED
 
 
 def find_config(name: str) -> Path:
@@ -79,19 +70,30 @@ def load_config(args: argparse.Namespace) -> Config:
         name += "_mini"
     cfg.work_dir = args.work_dir or cfg.get("work_dir") or f"work_dirs/{name}"
     cfg.launcher = args.launcher
-    _add_hooks(cfg, args.needs)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     return cfg
 
 
-def _add_hooks(cfg: Config, needs: str) -> None:
-    """Give a run what every run has, unless the config has it already."""
-    hooks = cfg.get("custom_hooks") or []
-    known = {hook["type"] for hook in hooks}
-    ours = [dict(type=hook) for hook in RUN_HOOKS]
-    ours.append(dict(type="mmsmlp.MatchedWeightsHook", needs=needs))
-    cfg.custom_hooks = hooks + [hook for hook in ours if hook["type"] not in known]
-    saving = cfg.setdefault("default_hooks", {}).setdefault("checkpoint", {})
-    if saving is not None and saving.get("type") in (None, "CheckpointHook", CheckpointHook):
-        saving["type"] = "mmsmlp.AtomicCheckpointHook"
+def use_tta(cfg: Config) -> None:
+    """Test with test-time augmentation, as OpenMMLab's own tools do by ``--tta``.
+
+    Args:
+        cfg: The config, changed in place: its ``tta_model`` wraps the model, and its
+            ``tta_pipeline`` is that of all test sets.
+
+    Raises:
+        UsageError: If it has not both.
+    """
+    if missing := [name for name in ("tta_model", "tta_pipeline") if name not in cfg]:
+        raise UsageError(f"--tta needs {' and '.join(missing)} in the config")
+    if "data_preprocessor" in cfg:  # mmengine gives it to the outer model, which has no use for it
+        cfg.model.setdefault("data_preprocessor", cfg.data_preprocessor)
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    datasets = [cfg.test_dataloader.dataset]
+    for dataset in datasets:
+        wrapped = [dataset[name] for name in WRAPPED if name in dataset]
+        for parts in wrapped:
+            datasets += parts if isinstance(parts, list) else [parts]
+        if not wrapped:
+            dataset.pipeline = cfg.tta_pipeline

@@ -11,23 +11,41 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
 from mmsmlp.errors import CheckpointError, RunError, UsageError
+from mmsmlp.registry import HOOKS
 
 from .checking import check_folder, empty_data_set
 from .memory import keep_freed_memory
 from .processes import is_lost_process, join_without_gpu
 
+RUN_HOOKS = (
+    "LossCurveHook",
+    "PredictionSheetHook",
+    "StopOnSignalHook",
+    "DataErrorHook",
+    "ExactResumeHook",
+    "FiniteLossHook",
+    "AnnotationReportHook",
+    "CheckWeightsHook",
+)
 # A full disk, a quota, a limit, or a disk that became read-only.
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, needs: str = "whole") -> Runner:
     """A Runner, of mmengine's class unless the config names another in ``runner_type``.
+
+    It gets hooks of this package, which the config that it dumps does not name.
+
+    Args:
+        cfg: The config.
+        needs: What has to be in a checkpoint, see :func:`~mmsmlp.checkpoints.check_loading`.
 
     Raises:
         UsageError: If there is no GPU, and the launcher needs one, or nothing can be written into
@@ -39,7 +57,21 @@ def build_runner(cfg: Config) -> Runner:
         raise UsageError(f"--launcher: {error}") from error
     check_folder(cfg.work_dir, "the work directory", "--work-dir")
     keep_freed_memory()
-    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    _attach_hooks(runner, needs)
+    return runner
+
+
+def _attach_hooks(runner: Runner, needs: str) -> None:
+    """Give a run the hooks that every run has, unless its config has them already."""
+    for hook in runner.hooks:
+        if type(hook) is CheckpointHook:
+            # It has the same state, and differs in how it writes and removes.
+            hook.__class__ = HOOKS.get("AtomicCheckpointHook")
+    for name in RUN_HOOKS:
+        if not any(isinstance(hook, HOOKS.get(name)) for hook in runner.hooks):
+            options = dict(needs=needs) if name == "CheckWeightsHook" else {}
+            runner.register_hook(HOOKS.get(name)(**options))
 
 
 @master_only

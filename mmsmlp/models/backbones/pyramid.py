@@ -82,6 +82,7 @@ class PyramidBackbone(BaseModule):
             allow.
         init_cfg: Initialisation, as mmengine has it; pretrained weights are loaded by
             :class:`~mmsmlp.checkpoints.Pretrained`.
+        pretrained: Checkpoint, as mmseg's models name one; ``init_cfg`` does the same.
 
     Attributes:
         channels: Channels of each output.
@@ -109,7 +110,11 @@ class PyramidBackbone(BaseModule):
         with_cp: bool = False,
         training_padding: str = "include",
         init_cfg: dict | list[dict] | None = None,
+        pretrained: str | None = None,
     ) -> None:
+        if pretrained is not None:
+            configs = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+            init_cfg = [*filter(None, configs), dict(type="Pretrained", checkpoint=pretrained)]
         super().__init__(init_cfg)
         check_whole("in_channels", in_channels)
         if not (isinstance(drop_path_rate, Real) and 0 <= drop_path_rate < 1):
@@ -250,7 +255,7 @@ class PyramidBackbone(BaseModule):
             merging belongs to the block after it); output norms and whatever is outside this
             module are the last.
         """
-        num_layers = sum(self.depths) + 2
+        num_layers = sum(self.depths[: len(self.stages)]) + 2
         parts = param_name.removeprefix(prefix).split(".")
         if not param_name.startswith(prefix) or parts[0] != "stages":
             return num_layers - 1, num_layers

@@ -5,10 +5,11 @@ from .activation import GELU
 from .arguments import check_positive, check_whole, check_wholes, is_whole
 from .axial import AxialMixing, resize_axial_map
 from .checkpointing import checkpoint, recompute_gelu
+from .cycle_fc import CycleFC, cycle_shift
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
 from .norm import CentredLayerNorm2d, LayerNorm, LayerNorm2d
-from .patch_embed import PatchEmbed
+from .patch_embed import OverlapPatchEmbed, PatchEmbed
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
 from .shift import IDENTITY_SHIFT, SS1, SS2, Direction, check_directions, spatial_shift
@@ -26,11 +27,13 @@ __all__ = [
     "CentredLayerNorm2d",
     "ChannelMLP",
     "ConcatFusion",
+    "CycleFC",
     "Direction",
     "LayerNorm",
     "LayerNorm2d",
     "Linear",
     "Mean",
+    "OverlapPatchEmbed",
     "PatchEmbed",
     "SparseMLP",
     "SplitAttention",
@@ -42,6 +45,7 @@ __all__ = [
     "check_whole",
     "check_wholes",
     "checkpoint",
+    "cycle_shift",
     "is_channels_last",
     "is_recording",
     "is_whole",

@@ -56,3 +56,36 @@ class PatchEmbed(nn.Conv2d):
             for length, patch in zip(x.shape[2:], self.stride, strict=True)
         )
         return 0, right, 0, bottom
+
+
+class OverlapPatchEmbed(nn.Conv2d):
+    """A linear map of overlapping patches: a kernel of 2p-1 at every p-th pixel, with a bias.
+
+    The map is padded with p // 2 zeros at the top and left, and at the bottom and right with as
+    many as complete the last patch.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of a token.
+        patch_size: p, the stride.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, patch_size: int) -> None:
+        check_whole("in_channels", in_channels)
+        check_whole("out_channels", out_channels)
+        check_whole("patch_size", patch_size)
+        super().__init__(in_channels, out_channels, 2 * patch_size - 1, stride=patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C_in, H, W) -> (N, C_out, ⌈H/p⌉, ⌈W/p⌉), channels last in memory."""
+        (kernel, _), (patch, _) = self.kernel_size, self.stride
+        before = patch // 2
+        bottom, right = (
+            (side + patch - 1) // patch * patch - patch + kernel - side - before
+            for side in x.shape[2:]
+        )
+        x, weight = F.pad(x, (before, right, before, bottom)), self.weight
+        if x.is_cpu and not is_recording() and not is_channels_last(x):  # see PatchEmbed
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        y = self._conv_forward(x, weight, self.bias)
+        return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers import sampled
+
 pytest.importorskip("gradio", reason="the extra `demo` is not installed")
 gradio_client = pytest.importorskip("gradio_client")
 httpx = pytest.importorskip("httpx")
@@ -39,8 +41,6 @@ def note(event, args):
 sys.addaudithook(note)
 """
 DEFAULTS = ["as in the config", DETECTOR, "nothing"]
-
-pytestmark = pytest.mark.slow
 
 
 class Server(NamedTuple):
@@ -111,8 +111,9 @@ class Visitor:
         return found
 
 
-def test_two_visitors_at_once_make_twenty_predictions(
-    server: Server, image: Path, tmp_path: Path
+@pytest.mark.parametrize("count", sampled([2, 10], 2))
+def test_two_visitors_at_once_see_what_one_sees(
+    server: Server, image: Path, tmp_path: Path, count: int
 ) -> None:
     settings = [
         ("64", DETECTOR),
@@ -124,16 +125,17 @@ def test_two_visitors_at_once_make_twenty_predictions(
 
     def visit(first: int) -> list[tuple[int, list[Any]]]:
         visitor = Visitor(server, tmp_path)
-        order = [(first + i) % 3 for i in range(10)]
+        order = [(first + i) % 3 for i in range(count)]
         return [(i, visitor.predict(image, *settings[i])) for i in order]
 
     with ThreadPoolExecutor(2) as pool:
         answers = [pair for visit in pool.map(visit, range(2)) for pair in visit]
-    assert len(answers) == 20
+    assert len(answers) == 2 * count
     for i, answer in answers:
         assert answer == alone[i]
 
 
+@pytest.mark.long
 def test_memory_does_not_grow(server: Server, image: Path, tmp_path: Path) -> None:
     visitor = Visitor(server, tmp_path)
     sizes = ["64", "96", "128", "as in the config"]
@@ -186,7 +188,12 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture(params=[(1400, 1000), (390, 844)], ids=["wide", "narrow"])
+@pytest.fixture(
+    params=[
+        pytest.param((1400, 1000), id="wide"),
+        pytest.param((390, 844), id="narrow", marks=pytest.mark.long),
+    ]
+)
 def page(browser: Any, server: Server, request: pytest.FixtureRequest) -> Iterator[Any]:
     width, height = request.param
     opened = browser.new_page(viewport=dict(width=width, height=height))

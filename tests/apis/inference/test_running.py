@@ -181,6 +181,23 @@ def test_a_prediction_that_cannot_be_drawn_is_written(
     assert "not drawn: predictions on " in capsys.readouterr().err
 
 
+def test_frames_of_a_video_that_cannot_be_written_are_pictures(
+    inputs: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    class NoWriter:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def isOpened(self) -> bool:
+            return False
+
+    monkeypatch.setattr("cv2.VideoWriter", NoWriter)
+    assert predict([inputs / "clip.avi", inputs / "0.png"], out) == {}
+    names = sorted(path.name for path in (out / "vis").rglob("*.png"))
+    assert names == ["0.png", *(f"{i:06}.png" for i in range(5))]
+    assert capsys.readouterr().err.count("cannot write the video") == 1
+
+
 def test_colours_of_a_grey_format_are_written_as_png(inputs: Path, out: Path) -> None:
     cv2.imwrite(str(inputs / "a.pgm"), np.full((24, 32), 200, np.uint8))
     assert predict([inputs / "a.pgm", inputs / "2.png"], out) == {}

@@ -158,7 +158,8 @@ def overlaps(data: Coco) -> tuple[list[float], list[float]]:
         found = sample["data_samples"].gt_instances
         red, green = image[..., 2] - image[..., 1] > 60, image[..., 1] - image[..., 2] > 60
         for k in range(len(found)):
-            seen = dict(box=red, pea=green)[dataset.metainfo["classes"][found.labels[k]]]
+            name = dataset.metainfo["classes"][found.labels[k]]
+            seen = dict(box=red, pea=green).get(name, red | green)
             ys, xs = np.nonzero(seen)
             drawn = np.zeros(seen.shape, bool)
             x1, y1, x2, y2 = found.bboxes.tensor[k].round().int().tolist()

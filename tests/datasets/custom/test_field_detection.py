@@ -2,6 +2,7 @@
 
 import copy
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -569,3 +570,28 @@ def test_other_formats_are_named(suffix: str, format: str) -> None:
         Path(f"labels/im{i}{suffix}").write_text("0 0.1 0.2 0.3 0.4")
     with pytest.raises(UsageError, match=f"is in {format}'s format; make a COCO json of it"):
         new_dataset("images", "labels")
+
+
+def test_a_broken_length_in_a_png_takes_no_memory() -> None:
+    data = make_scene(Path("images"))
+    path = Path("images/im0.png")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"IDAT") - 4] = 211  # 3.5 GB
+    path.write_bytes(content)
+    write_json(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert "left out: images that training cannot read: 1 (im0.png)" in read().report
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes
+
+
+def test_broken_exif_is_no_reason_to_leave_an_image_out() -> None:
+    data = make_scene(Path("images"), suffix=".jpg", orientation=1)
+    path = Path("images/im0.jpg")
+    content = path.read_bytes()
+    exif = b"Exif\x00\x00II*\x00\xff\xff\xff\x7f"
+    path.write_bytes(
+        content[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + content[2:]
+    )
+    write_json(data)
+    found = read()
+    assert not found.report and len(found.images) == 6

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmsmlp.datasets.custom import read_class_folders, read_masks
 from mmsmlp.datasets.custom.frames import turned
-from mmsmlp.engine.hooks.matched_weights import differing_classes
+from mmsmlp.engine.hooks.checks import differing_classes
 from mmsmlp.engine.runner.data_folders import check_data_folders
 from mmsmlp.errors import DataError, UsageError
 

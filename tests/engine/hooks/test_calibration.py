@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmsmlp.engine.hooks.calibration import calibrate_norms
+from mmsmlp.engine.hooks import calibrate_norms
 from mmsmlp.models.backbones import S2MLPv2, SMLPNet
 
 ARCH = dict(embed_dims=(8, 16), depths=(2, 2), mlp_ratio=2)

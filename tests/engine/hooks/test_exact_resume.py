@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,8 +26,11 @@ from mmsmlp.engine.hooks import ExactResumeHook
 class Noise(Dataset):
     """Each image is another each time that it is loaded, by all generators there are."""
 
+    def __init__(self, length: int = 10) -> None:
+        self.length = length
+
     def __len__(self) -> int:
-        return 10
+        return self.length
 
     def __getitem__(self, index: int) -> dict:
         noise = torch.rand(4) + random.random() + float(np.random.rand())
@@ -71,12 +75,18 @@ LOOPS = {
 
 
 def train(
-    folder: Path, loop: str, num_workers: int = 0, stop: int | None = None, **wrapper: Any
+    folder: Path,
+    loop: str,
+    num_workers: int = 0,
+    stop: int | None = None,
+    length: int = 10,
+    train_data: dict | None = None,
+    **wrapper: Any,
 ) -> Runner:
     train_cfg, sampler = LOOPS[loop]
     found = newest_checkpoint(folder)
     data = dict(
-        dataset=Noise(),
+        dataset=Noise(length),
         batch_size=4,
         collate_fn=dict(type="default_collate"),
         num_workers=num_workers,
@@ -85,7 +95,7 @@ def train(
     runner = Runner(
         Network(),
         work_dir=str(folder),
-        train_dataloader=dict(data, sampler=dict(type=sampler)),
+        train_dataloader=dict(data, **{"sampler": dict(type=sampler), **(train_data or {})}),
         train_cfg=dict(train_cfg),
         val_dataloader=dict(
             data,
@@ -187,3 +197,108 @@ def test_gradients_are_not_left_half_accumulated(tmp_path: Path) -> None:
         train(tmp_path, "iterations", stop=4, accumulative_counts=3)
     _, checkpoint = newest_checkpoint(tmp_path)
     assert checkpoint["meta"]["iter"] == 6
+
+
+class Numbers(Dataset):
+    """Each image is its number."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict:
+        return dict(inputs=torch.full((4,), float(index)))
+
+
+def drawn(runner: Runner) -> list[int]:
+    """The images that a run was trained on."""
+    return [int(image[0]) for batch in runner.model.seen for image in batch]
+
+
+def interrupted(folder: Path, loop: str, stop: int, length: int = 12, **data: Any) -> None:
+    with pytest.raises(SystemExit):
+        train(folder, loop, stop=stop, train_data=dict(dataset=Numbers(length), **data))
+
+
+def resumed(folder: Path, loop: str, length: int = 12, **data: Any) -> Runner:
+    return train(folder, loop, train_data=dict(dataset=Numbers(length), **data))
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 4, 6])
+def test_another_batch_size_trains_what_is_left_of_the_epoch(
+    batch_size: int, tmp_path: Path
+) -> None:
+    whole = drawn(resumed(tmp_path / "whole", "epochs", batch_size=2))
+    # Two iterations of two images in the second epoch.
+    interrupted(tmp_path / "part", "epochs", stop=8, batch_size=2)
+    rest = drawn(resumed(tmp_path / "part", "epochs", batch_size=batch_size))
+    again = 4 % batch_size
+    assert rest[: 8 + again] == whole[16 - again : 24]
+    assert rest[8 + again :] == whole[24:]
+
+
+@pytest.mark.parametrize(("batch_size", "length"), [(4, 12), (2, 8), (2, 20)])
+def test_after_an_epoch_another_batch_size_or_data_set_trains_the_whole_next(
+    batch_size: int, length: int, tmp_path: Path
+) -> None:
+    interrupted(tmp_path, "epochs", stop=6, batch_size=2)
+    runner = resumed(tmp_path, "epochs", length, batch_size=batch_size)
+    assert runner.epoch == 3
+    assert sorted(drawn(runner)) == sorted(2 * list(range(length)))
+
+
+@pytest.mark.parametrize("loop", ["epochs", "iterations"])
+def test_other_data_or_another_sampler_begin_the_pass_anew_with_a_line(
+    loop: str, tmp_path: Path
+) -> None:
+    interrupted(tmp_path, loop, stop=2, batch_size=2)
+    runner = resumed(tmp_path, loop, 10, batch_size=2)
+    logs = "".join(path.read_text() for path in tmp_path.glob("*/*.log"))
+    assert logs.count("the training set or its sampler was changed: pass 1 over the tra") == 1
+    assert len(set(drawn(runner)[:10])) == 10
+
+
+def test_a_larger_batch_of_an_endless_stream_goes_on_behind_the_last_image(tmp_path: Path) -> None:
+    whole = drawn(resumed(tmp_path / "whole", "iterations", batch_size=2))
+    interrupted(tmp_path / "part", "iterations", stop=4, batch_size=2)
+    rest = drawn(resumed(tmp_path / "part", "iterations", batch_size=4))
+    assert rest[:8] == whole[8:] and len(rest) == 4 * 4
+
+
+class Backwards:
+    """A sampler that nobody knows."""
+
+    def __init__(self, dataset: Dataset, **options: Any) -> None:
+        self.length = len(dataset)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(reversed(range(self.length)))
+
+    def __len__(self) -> int:
+        return self.length
+
+
+@pytest.mark.parametrize("loop", ["epochs", "iterations of epochs"])
+def test_an_unknown_sampler_is_left_to_mmengine_with_a_line(loop: str, tmp_path: Path) -> None:
+    data = dict(sampler=dict(type=Backwards), batch_size=3)
+    interrupted(tmp_path, loop, stop=2, **data)
+    runner = resumed(tmp_path, loop, **data)
+    logs = "".join(path.read_text() for path in tmp_path.glob("*/*.log"))
+    assert logs.count("Backwards is left to mmengine: a resumed run may") == 2
+    # mmengine starts an interrupted epoch anew, and skips iterations of a stream.
+    first = range(11, -1, -1) if loop == "epochs" else range(5, -1, -1)
+    assert drawn(runner)[: len(first)] == list(first)
+
+
+def test_a_checkpoint_without_a_place_starts_its_epoch_with_a_line(tmp_path: Path) -> None:
+    interrupted(tmp_path, "epochs", stop=8, batch_size=2)
+    path, checkpoint = newest_checkpoint(tmp_path)
+    checkpoint = torch.load(path, weights_only=False)
+    del checkpoint["meta"]["data_place"]
+    torch.save(checkpoint, path)
+    runner = resumed(tmp_path, "epochs", batch_size=2)
+    assert sorted(drawn(runner)) == sorted(2 * list(range(12)))
+    logs = "".join(path.read_text() for path in tmp_path.glob("*/*.log"))
+    assert "the checkpoint does not say where epoch 2 was: it starts anew" in logs

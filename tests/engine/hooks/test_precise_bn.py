@@ -48,7 +48,9 @@ class Regressor(BaseModel):
         return dict(loss=self.backbone(inputs)[-1].square().mean())
 
 
-def train(folder: Path, hook: dict, train_cfg: dict, **arguments) -> Runner:
+def train(
+    folder: Path, hook: dict, train_cfg: dict, optimizer: dict | None = None, **arguments
+) -> Runner:
     runner = Runner(
         model=arguments.pop("model", None) or Regressor(),
         work_dir=str(folder),
@@ -56,8 +58,11 @@ def train(folder: Path, hook: dict, train_cfg: dict, **arguments) -> Runner:
             dataset=Images(), sampler=dict(type="DefaultSampler", shuffle=True), batch_size=3
         ),
         train_cfg=train_cfg,
-        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.0)),
-        custom_hooks=[dict(type="mmsmlp.PreciseBNHook", **hook)],
+        optim_wrapper=dict(optimizer=optimizer or dict(type="SGD", lr=0.0)),
+        custom_hooks=[
+            *arguments.pop("before", []),
+            dict(type="mmsmlp.PreciseBNHook", **hook),
+        ],
         default_hooks=dict(
             checkpoint=dict(type="CheckpointHook", interval=1, by_epoch=train_cfg["by_epoch"])
         ),
@@ -112,6 +117,30 @@ def test_checkpoints_get_the_statistics_at_an_interval(
     np.testing.assert_allclose(saved(runner, last), mean, rtol=1e-4, atol=1e-5)
     between = saved(runner, last.replace("4", "3").replace("epoch_2", "epoch_1"))
     assert not np.allclose(between, mean, rtol=1e-3)
+
+
+@pytest.mark.parametrize("average", [dict(), dict(update_buffers=True, priority=49)])
+@LOOPS
+def test_averaged_weights_get_statistics_of_their_own(
+    tmp_path: Path, train_cfg: dict, last: str, average: dict
+) -> None:
+    """The embedding of patches moves, so weights and average have different statistics."""
+    ema = dict(type="EMAHook", momentum=0.5, **average)
+    train(tmp_path, dict(interval=2), train_cfg, dict(type="Adam", lr=0.05), before=[ema])
+    checkpoint = torch.load(tmp_path / f"{last}.pth", weights_only=False)
+    found = []
+    for key in ("state_dict", "ema_state_dict"):
+        weights = {
+            name.removeprefix("module."): value
+            for name, value in checkpoint[key].items()
+            if isinstance(value, Tensor)
+        }
+        model = Regressor()
+        model.load_state_dict(weights, strict=False)
+        mean, _ = population(model, Images().images)
+        found.append(model.backbone.get_submodule(FIRST).running_mean.numpy())
+        np.testing.assert_allclose(found[-1], mean, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(*found, rtol=1e-2)
 
 
 def test_num_images_limits_what_is_looked_at(tmp_path: Path) -> None:

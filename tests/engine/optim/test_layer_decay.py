@@ -41,6 +41,15 @@ NETWORKS: dict[str, tuple[dict[str, Any], list[int], dict[str, int]]] = {
         [8, 16],
         PYRAMID,
     ),
+    "cyclemlp": (
+        dict(
+            type="mmsmlp.CycleMLP",
+            arch=dict(embed_dims=(8, 16), depths=(1, 2), mlp_ratios=(2, 2)),
+            out_indices=(0, 1),
+        ),
+        [8, 16],
+        PYRAMID,
+    ),
     "s2mlp": (
         dict(
             type="mmsmlp.S2MLP",
@@ -221,7 +230,9 @@ def test_two_backbones_each_have_their_own_depth() -> None:
             head=nn.Conv1d(1, 1, 1),
         )
     )
-    pair.teacher.backbone.depths = (1,) * 9  # as if six more blocks followed
+    backbone = pair.teacher.backbone
+    first = backbone.depths[: len(backbone.stages) - 1]
+    backbone.depths = (*first, 9 - sum(first))  # as if six more blocks followed
     groups = settings(pair, optim_wrapper(pair))
     rates = {name: group["lr"] / LR for name, group in groups.items()}
     stem = "backbone.stages.0.patch_embed"
@@ -298,3 +309,12 @@ def test_what_is_scaled_must_be_given(missing: str) -> None:
                 paramwise_cfg=dict(layer_decay_rate=RATE),
             ),
         )
+
+
+def test_stages_that_are_not_built_do_not_count() -> None:
+    """Two of four stages: stem, one block, two blocks, and what follows."""
+    options = dict(arch=dict(embed_dims=(8, 8, 8, 8), depths=(1, 2, 3, 4), mlp_ratio=2))
+    network = MODELS.build(dict(type="mmsmlp.SMLPNet", img_size=32, out_indices=(0, 1), **options))
+    assert network.get_layer_depth("stages.0.patch_embed.weight") == (0, 5)
+    assert network.get_layer_depth("stages.1.blocks.1.norm1.weight") == (3, 5)
+    assert network.get_layer_depth("head.weight") == (4, 5)

@@ -7,6 +7,7 @@ import torch
 from torch._dynamo.backends.debugging import aot_eager
 
 from mmsmlp.registry import MODELS
+from tests.helpers import sampled
 
 SMALL = {
     "SMLPNet": dict(arch=dict(embed_dims=(8, 16), depths=(1, 1), mlp_ratio=2), out_indices=(0, 1)),
@@ -16,16 +17,23 @@ SMALL = {
         # Blocks that begin as the identity would hide what is in them.
         init_cfg=dict(type="Kaiming", layer=["Conv2d", "Linear"]),
     ),
+    "CycleMLP": dict(
+        arch=dict(embed_dims=(8, 16), depths=(1, 1), mlp_ratios=(2, 2)),
+        out_indices=(0, 1),
+        drop_path_rate=0.0,
+    ),
     "S2MLP": dict(arch=dict(embed_dims=16, depth=2, patch_size=16, mlp_ratio=2)),
 }
 # Of a training at several scales, portraits as well as landscapes.
 SIZES = [(256, 320), (352, 288), (320, 480), (480, 320), (288, 448), (512, 512), (416, 256)]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
-@pytest.mark.parametrize("with_cp", [False, True])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("with_cp", sampled([False, True], 2))
+# The blocks of S2MLP are those of S2MLPv2 without split attention.
+@pytest.mark.parametrize(
+    "name", ["SMLPNet", "S2MLPv2", pytest.param("S2MLP", marks=pytest.mark.long)]
+)
 def test_one_graph_serves_all_sizes_of_a_training(name: str, with_cp: bool) -> None:
     """Outputs, gradients and statistics are those of running it; nothing is compiled again."""
     torch._dynamo.reset()

@@ -201,7 +201,9 @@ def test_images_of_several_batches_at_once(network, with_cp: bool) -> None:
             torch.testing.assert_close(y[i], expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("tracing_mode", ["real", "fake", "symbolic"])
+@pytest.mark.parametrize(
+    "tracing_mode", ["real", "fake", pytest.param("symbolic", marks=pytest.mark.long)]
+)
 def test_a_graph_of_make_fx_takes_batches_of_any_composition(network, tracing_mode: str) -> None:
     def function(weights: dict[str, Tensor], x: Tensor) -> tuple[Tensor, ...]:
         return torch.func.functional_call(network, weights, (x,))

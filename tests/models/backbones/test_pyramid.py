@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmsmlp import backbones
+from mmsmlp.models import backbones
 from mmsmlp.registry import MODELS
 
 FOUR_STAGES = dict(embed_dims=(8, 12, 16, 24), depths=(1, 2, 1, 2), mlp_ratio=2)
@@ -17,6 +17,11 @@ SMALL = {
     # Else chance may drop a branch in all images, and leave its parameters without a gradient.
     "S2MLPv2": dict(
         type="S2MLPv2", arch=dict(FOUR_STAGES, patch_sizes=(4, 2, 2, 2)), drop_path_rate=0.0
+    ),
+    "CycleMLP": dict(
+        type="CycleMLP",
+        arch=dict(embed_dims=(8, 12, 16, 24), depths=(1, 2, 1, 2), mlp_ratios=(2, 2, 3, 2)),
+        drop_path_rate=0.0,
     ),
     "S2MLP": dict(
         type="S2MLP",

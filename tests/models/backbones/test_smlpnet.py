@@ -174,7 +174,7 @@ def test_checkpoints_of_another_native_size_are_followed(strict: bool, tmp_path:
     log.assert_not_called()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("compiler")
 def test_exported_for_all_sizes_beyond_the_native_one() -> None:
     Dim = torch.export.Dim

@@ -14,7 +14,7 @@ def documented() -> dict[str, str]:
 
 
 # From all over the list: each takes ten seconds or more. The tool itself goes through all.
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES[3::9])
 def test_a_model_is_exported_as_the_docs_say(name: str) -> None:
     pytest.importorskip("torch", minversion="2.6", reason="torch cannot export open sizes")

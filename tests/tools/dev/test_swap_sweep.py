@@ -27,7 +27,7 @@ def test_none_ends_in_an_error_that_is_no_reason() -> None:
         assert text and not text.startswith(FAILED) and "Traceback" not in text, name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["swapped", "refused", "needs a package"])
 def test_outcomes_are_as_the_docs_say(kind: str) -> None:
     for library in LIBRARIES:

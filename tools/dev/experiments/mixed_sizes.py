@@ -24,7 +24,7 @@ def resize_each(cfg: Config) -> None:
 
 
 def main() -> None:
-    parser = base_parser(__doc__, needs="some")
+    parser = base_parser(__doc__)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     args = parser.parse_args()
     args.mini = True
@@ -32,7 +32,7 @@ def main() -> None:
     resize_each(cfg)
     if args.resume:
         resume_from(cfg, "auto", args.trust_checkpoint)
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, needs="some")
     runner.train()
     report(runner, "val")
 

@@ -15,6 +15,7 @@ from .training import last_metric, spread, train_job
 
 NETWORKS = {
     "smlpnet": "sMLPNet",
+    "cyclemlp": "CycleMLP",
     "s2mlpv2": "S²-MLPv2",
     "resnet18": "ResNet-18",
     "swin": "Swin",
@@ -75,25 +76,31 @@ def tables(figures: dict) -> list[str]:
             "gain",
         ],
     ]
-    for network, title in NETWORKS.items():
+    for network in filter(figures.__contains__, NETWORKS):
         row = figures[network]
         gain = mean(row["pretrained"]) - mean(row["scratch"])
         rows.append(
-            [title, f"{row['top1']:.1f}", *(spread(row[s]) for s in STARTS), f"{gain:+.1f}"]
+            [
+                NETWORKS[network],
+                f"{row['top1']:.1f}",
+                *(spread(row[s]) for s in STARTS),
+                f"{gain:+.1f}",
+            ]
         )
     return [markdown_table(rows)]
 
 
 def figure(figures: dict, path: Path) -> None:
     """Every CamVid run as a dot, by network and start."""
+    networks = [network for network in NETWORKS if network in figures]
     fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
     for start, marker, colour in zip(STARTS, "os", ("0.55", "tab:blue"), strict=True):
-        for position, network in enumerate(NETWORKS):
+        for position, network in enumerate(networks):
             values = figures[network][start]
             label = f"{start}, one run" if position == 0 else None
             ax.scatter([position] * len(values), values, marker=marker, color=colour, label=label)
             ax.hlines(mean(values), position - 0.2, position + 0.2, color=colour)
-    ax.set_xticks(range(len(NETWORKS)), NETWORKS.values())
+    ax.set_xticks(range(len(networks)), [NETWORKS[network] for network in networks])
     ax.set_ylabel("CamVid test mIoU (%)")
     ax.grid(axis="y", alpha=0.3)
     fig.legend(loc="outside upper center", ncols=2)

@@ -1,0 +1,5 @@
+"""CycleMLP-B3 with its authors' weights, as part of a detector or segmentor."""
+
+_base_ = "cyclemlp_b1.py"
+
+backbone = dict(arch="b3", init_cfg=dict(checkpoint="mmsmlp://cyclemlp_b3_in1k"))

@@ -1,0 +1,5 @@
+"""Semantic FPN on sMLPNet-S, ADE20K in PVT's setting: 40,000 iterations, batch 32, 512×512."""
+
+_base_ = ["_base_/semantic_fpn.py", "_base_/ade20k_pvt.py", "_base_/smlpnet_s_weights.py"]
+
+model = dict(backbone=dict(_base_.backbone, drop_path_rate=0.1), neck=_base_.neck)

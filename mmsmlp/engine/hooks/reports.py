@@ -1,0 +1,288 @@
+"""Hooks that only report: a failure in one becomes a warning, and the run continues."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import wraps
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from matplotlib.figure import Figure
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
+from torch.utils.data import Dataset
+
+from mmsmlp.registry import HOOKS
+from mmsmlp.visualization import draw_comparison
+
+
+def only_report(method: Callable[..., None]) -> Callable[..., None]:
+    """Let a method of a hook run in the main process only; its first error becomes a warning."""
+
+    @wraps(method)
+    def report(self: Hook, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        if not is_main_process():
+            return
+        try:
+            method(self, runner, *args, **kwargs)
+        except Exception as error:  # whatever it is, the run is worth more
+            if not getattr(self, "has_failed", False):
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                runner.logger.warning(f"{type(self).__name__} failed, the run continues: {reason}")
+            self.has_failed = True
+
+    return report
+
+
+@HOOKS.register_module()
+class LossCurveHook(Hook):
+    """Writes ``loss_curve.png`` into the work directory.
+
+    The curve comes from mmengine's message hub, which checkpoints save and restore: after a
+    resumed run it shows the whole training. It is drawn whenever a checkpoint is saved and when
+    training ends.
+
+    Args:
+        window: Iterations that the smoothed line averages over.
+        filename: Name of the picture.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, window: int = 20, filename: str = "loss_curve.png") -> None:
+        self.window = window
+        self.filename = filename
+
+    @only_report
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Draw the training up to this checkpoint."""
+        self._draw(runner)
+
+    @only_report
+    def after_train(self, runner: Runner) -> None:
+        """Draw the whole training."""
+        self._draw(runner)
+
+    def _draw(self, runner: Runner) -> None:
+        losses = {
+            name.removeprefix("train/"): buffer.data[0]
+            for name, buffer in runner.message_hub.log_scalars.items()
+            if name.startswith("train/") and "loss" in name
+        }
+        if not losses:
+            return
+        # The object interface: pyplot would keep state between figures and pick a backend.
+        figure = Figure(figsize=(9, 5), layout="constrained")
+        axes = figure.add_subplot()
+        for name, values in sorted(losses.items(), key=lambda item: item[0] != "loss"):
+            total = name == "loss"
+            steps = np.arange(1, len(values) + 1)
+            if total:
+                axes.plot(steps, values, color="0.8", linewidth=0.8)
+            axes.plot(
+                *self._smooth(steps, values),
+                label="loss (total)" if total else name,
+                color="black" if total else None,
+                linewidth=2 if total else 1,
+            )
+        axes.set(xlabel="iteration", ylabel=f"loss (mean over {self.window} iterations)")
+        axes.set_ylim(bottom=0)
+        axes.set_title(runner.experiment_name, fontsize=9)
+        axes.grid(alpha=0.3)
+        axes.legend()
+        figure.savefig(Path(runner.work_dir) / self.filename, dpi=120)
+
+    def _smooth(self, steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        window = min(self.window, len(values))
+        return steps[window - 1 :], np.convolve(values, np.full(window, 1 / window), mode="valid")
+
+
+@HOOKS.register_module()
+class PredictionSheetHook(Hook):
+    """Writes ``predictions.png`` into the work directory after each validation or test.
+
+    Images are picked at equal distances from the whole set. Objects are drawn alike on both sides;
+    segmentation and classification are drawn by the visualizer of their library.
+
+    Args:
+        num_images: How many images the sheet shows.
+        filename: Name of the picture.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, num_images: int = 8, filename: str = "predictions.png") -> None:
+        self.num_images = num_images
+        self.filename = filename
+        self._panels: list[np.ndarray] = []
+
+    @only_report
+    def before_run(self, runner: Runner) -> None:
+        """Say so if there will be no sheet."""
+        if type(runner.visualizer) is Visualizer:
+            runner.logger.warning(
+                f"no {self.filename}: the config has no `visualizer` of a library, and mmengine's "
+                "own draws no predictions"
+            )
+
+    # mmengine's hooks for validation and test call these with the mode.
+
+    @only_report
+    def _before_epoch(self, runner: Runner, mode: str = "train") -> None:
+        self._panels.clear()
+
+    @only_report
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[BaseDataElement] | dict | None = None,
+        mode: str = "train",
+    ) -> None:
+        if mode == "train" or type(runner.visualizer) is Visualizer:
+            return
+        # Image i is of batch i · num_batches / num_images, rounded down.
+        num_batches = len(getattr(runner, f"{mode}_dataloader"))
+        batches = [i * num_batches // self.num_images for i in range(self.num_images)]
+        wanted = batches.count(batch_idx)
+        for sample in outputs[:wanted]:
+            image = mmcv.imread(sample.img_path, channel_order="rgb")
+            self._panels.append(draw_comparison(runner.visualizer, image, sample))
+
+    @only_report
+    def _after_epoch(self, runner: Runner, mode: str = "train") -> None:
+        if mode == "train" or not self._panels:
+            return
+        columns = 2
+        rows = ceil(len(self._panels) / columns)
+        aspect = np.mean([panel.shape[0] / panel.shape[1] for panel in self._panels])
+        figure = Figure(figsize=(8 * columns, 8 * aspect * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, panel in zip(grid.flat, self._panels, strict=False):
+            axes.imshow(panel, interpolation="nearest")
+        figure.suptitle("ground truth, then prediction")
+        figure.savefig(Path(runner.work_dir) / self.filename, dpi=80)
+
+
+@HOOKS.register_module()
+class AnnotationReportHook(Hook):
+    """Reports COCO annotations that mmdet drops or relabels without a warning.
+
+    It leaves out empty and inverted boxes, boxes beyond their image, and objects of categories that
+    are not among the classes. It numbers labels in the file's order, so that a class takes the name
+    of another where the config has them in a different one, or has one that the file has not.
+    """
+
+    @only_report
+    def before_train(self, runner: Runner) -> None:
+        """Read the annotations of the training set once more."""
+        for dataset in _coco_datasets(runner.train_dataloader.dataset):
+            with open(dataset.ann_file) as file:
+                content = json.load(file)
+            for line in misnamed_classes(content, dataset.metainfo["classes"]):
+                runner.logger.warning(f"{dataset.ann_file}: {line}")
+            annotations = _objects(content)
+            left_out = left_out_annotations(content, dataset.cat_ids)
+            if left_out:
+                parts = [
+                    f"{len(ids)} {what} (id {', '.join(map(str, ids[:3]))}{', …' * (len(ids) > 3)})"
+                    for what, ids in left_out.items()
+                ]
+                count = sum(map(len, left_out.values()))
+                runner.logger.warning(
+                    f"{dataset.ann_file}: {count} of {len(annotations)} annotations are "
+                    f"left out: {'; '.join(parts)}"
+                )
+
+
+def _coco_datasets(dataset: Dataset) -> Iterator[Dataset]:
+    """Data sets in COCO's format among those that one consists of."""
+    if hasattr(dataset, "cat_ids") and "://" not in dataset.ann_file:
+        yield dataset
+    for part in [getattr(dataset, "dataset", None), *getattr(dataset, "datasets", [])]:
+        if part is not None:
+            yield from _coco_datasets(part)
+
+
+def _objects(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Annotations of objects: of none in unlabelled data, of segments in panoptic data."""
+    return [
+        {**annotation, **segment}
+        for annotation in content.get("annotations", [])
+        for segment in annotation.get("segments_info", [annotation])
+    ]
+
+
+def misnamed_classes(content: Mapping[str, Any], classes: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the classes of a config for mmdet's ``CocoDataset``.
+
+    Args:
+        content: Of the annotation file.
+        classes: ``metainfo.classes`` of the data set.
+
+    Yields:
+        A line for each class that the file has not, and one if the others are in another order.
+    """
+    names = [category["name"] for category in content["categories"]]
+    for missing in (name for name in classes if name not in names):
+        nearest = get_close_matches(missing, names, n=1)
+        hint = f" (nearest: {nearest[0]!r})" if nearest else ""
+        yield (
+            f"metainfo.classes has {missing!r}, and no category is called so{hint}; classes behind "
+            "it take the name of the one before"
+        )
+    ordered = [name for name in names if name in classes]
+    wanted = [name for name in classes if name in names]
+    if ordered != wanted:
+        yield (
+            f"categories are in the order {', '.join(ordered)}, and metainfo.classes in the order "
+            f"{', '.join(wanted)}; mmdet goes by the first, so names on pictures will be wrong"
+        )
+
+
+def left_out_annotations(content: Mapping[str, Any], cat_ids: list[int]) -> dict[str, list[int]]:
+    """Which annotations mmdet's ``CocoDataset`` leaves out.
+
+    Args:
+        content: Of the file.
+        cat_ids: Categories that are among the classes of the data set.
+
+    Returns:
+        Ids of annotations, by what is wrong with them.
+    """
+    images = {image["id"]: image for image in content["images"]}
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    found = defaultdict(list)
+    for annotation in _objects(content):
+        left, top, width, height = annotation["bbox"]
+        image, category = images.get(annotation["image_id"]), annotation["category_id"]
+        if annotation.get("ignore"):
+            what = "that are marked to be ignored"
+        elif image is None:
+            what = f"of image {annotation['image_id']}, which is not listed"
+        elif category not in names:
+            what = f"of category {category}, which is not listed"
+        elif category not in cat_ids:
+            what = f"of category {names[category]!r}, which is not in metainfo.classes"
+        elif width < 1 or height < 1 or annotation["area"] <= 0:
+            what = "with an empty or inverted box"
+        elif min(left + width, image["width"]) <= max(left, 0) or (
+            min(top + height, image["height"]) <= max(top, 0)
+        ):
+            what = "with a box beyond its image"
+        else:
+            continue
+        found[what].append(annotation["id"])
+    return dict(found)
