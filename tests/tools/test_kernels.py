@@ -6,7 +6,7 @@ import benchmark
 import pytest
 import torch
 import torch.nn.functional as F
-from benchmarks.fake_cuda import Backward
+from benchmarks.fake_device import Backward
 from benchmarks.kernel_rules import Work
 from benchmarks.kernels import GPUS, Counts, Kernel, count
 from benchmarks.passes import Case

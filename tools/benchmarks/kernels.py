@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmsmlp.engine.runner import markdown_table
 
-from .fake_cuda import DEVICE, Backward, fake_cuda, to_fake
+from .fake_device import DEVICE, Backward, fake_cuda, to_fake
 from .kernel_rules import Work, is_channels_last, kernels_of, tensors_in
 from .passes import PRECISIONS, Case
 from .subjects import Subject, build_network

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .fused_shift import TOKENS
+from .shift_operator import TOKENS
 
 CHANNELS = 32  # of a program, besides its tokens
 
@@ -115,7 +115,7 @@ def _backward(
 
 
 def forward(maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool, zeros: bool) -> Tensor:
-    """See :func:`~mmsmlp.models.layers.fused_shift.fused_shift`; all tensors are contiguous."""
+    """See :func:`~mmsmlp.models.layers.shift_operator.fused_shift`; all tensors are contiguous."""
     n, height, width, _ = maps.shape
     num_maps, _, channels = table.shape
     y = maps.new_empty(n, height, width, channels)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from .activation import GELU
-from .fused_shift import can_fuse, fused_shift
 from .mlp import has_forward_hooks
 from .precision import without_autocast
 from .recording import build_once, is_recording
 from .shift import Direction, channel_groups, spatial_shift
+from .shift_operator import can_fuse, fused_shift
 
 Shift = Sequence[Direction]
 Index = tuple[Any, ...]

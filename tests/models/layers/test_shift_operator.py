@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmsmlp.models.layers import fused_shift as module
-from mmsmlp.models.layers.fused_shift import (
+from mmsmlp.models.layers import shift_operator as module
+from mmsmlp.models.layers.shift import SS1, SS2, channel_groups, spatial_shift
+from mmsmlp.models.layers.shift_operator import (
     can_fuse,
     check_kernels,
     fused_shift,
     plain_gradients,
     plain_shift,
 )
-from mmsmlp.models.layers.shift import SS1, SS2, channel_groups, spatial_shift
 
 pytestmark = pytest.mark.skipif(not module.HAS_CUSTOM_OPS, reason="torch below 2.4")
 SHIFTS = (SS1, SS2, (), ((1, 1), (-1, 1)))
@@ -85,7 +85,7 @@ def test_the_kernels_agree_with_the_plain_form_in_tritons_interpreter() -> None:
     script = """
         import torch
         from mmsmlp.models.layers import shift_kernels
-        from mmsmlp.models.layers.fused_shift import TOKENS, check_kernels, plain_shift
+        from mmsmlp.models.layers.shift_operator import TOKENS, check_kernels, plain_shift
 
         for dtype in (torch.float32, torch.bfloat16):
             for weighted, gelu, zeros in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 0, 1)]:
