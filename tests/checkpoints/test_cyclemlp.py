@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmsmlp.checkpoints import CheckpointError, from_cyclemlp, is_cyclemlp, source_of
+from mmsmlp.checkpoints import from_cyclemlp, is_cyclemlp, source_of
 from mmsmlp.checkpoints.cyclemlp import cyclemlp_settings
 from mmsmlp.checkpoints.publishing import Classifier, convert, verify
+from mmsmlp.errors import CheckpointError
 from mmsmlp.models.backbones import CycleMLP, SMLPNet
 
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 2, 1, 1), mlp_ratios=(4, 4, 4, 4))

@@ -12,13 +12,13 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mmsmlp.checkpoints import (
-    CheckpointError,
     download,
     from_cyclemlp,
     guard_loading,
     named_weights,
     read_checkpoint,
 )
+from mmsmlp.errors import CheckpointError
 from mmsmlp.model_zoo import BACKBONES
 from mmsmlp.models.backbones import CycleMLP
 from mmsmlp.weights import WEIGHTS, weights_for

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from documents import DOCS, renew_tables
@@ -47,6 +48,19 @@ TESTS = {
 }
 
 
+# A test that ends so wants a package or a download that is not here, with any backbone.
+ABSENT = ("is not installed", "urlopen error", "No module named")
+
+
+def outcome(test: dict) -> str:
+    """How a test ended: also ``'refused'`` by the swap, and ``'lacking'`` a package or download."""
+    if "refused: " in test["reason"]:
+        return "refused"
+    if test["outcome"] == "failed" and any(words in test["reason"] for words in ABSENT):
+        return "lacking"
+    return test["outcome"]
+
+
 def run_tests(library: str, checkout: Path, network: str, options: list[str]) -> list[dict]:
     """Run a library's tests with a network of ours; a dict for each test."""
     with tempfile.TemporaryDirectory() as folder:
@@ -73,10 +87,11 @@ def run_tests(library: str, checkout: Path, network: str, options: list[str]) ->
 def row(library: str, network: str, tests: list[dict]) -> list[str]:
     """A row of the table: how many tests ran with the network, and how they ended."""
     name = f"{library} {import_module(library).__version__}"
-    ours = Counter(test["outcome"] for test in tests if test["swaps"])
-    refused = sum(test["reason"].find("refused: ") >= 0 for test in tests)
+    refused = sum(outcome(test) == "refused" for test in tests)
+    ours = Counter(outcome(test) for test in tests if test["swaps"])
     other = sum(not test["swaps"] for test in tests) - refused
-    counts = [ours.total(), ours["passed"], ours["failed"], ours["skipped"], refused, other]
+    ended = [ours[name] for name in ("passed", "failed", "lacking", "skipped")]
+    counts = [sum(ended), *ended, refused, other]
     return [name, network, *map(str, counts)]
 
 
@@ -85,11 +100,10 @@ def reasons(results: dict[tuple[str, str], list[dict]]) -> list[list[str]]:
     found: Counter = Counter()
     for (library, _), tests in results.items():
         for test in tests:
-            refused = "refused: " in test["reason"]
-            if refused or (test["swaps"] and test["outcome"] != "passed"):
-                outcome = "refused" if refused else test["outcome"]
-                lines = test["reason"].partition("refused: ")[2 if refused else 0] or test["reason"]
-                found[library, outcome, " ".join(lines.split())[:160]] += 1
+            ended = outcome(test)
+            if ended == "refused" or (test["swaps"] and ended != "passed"):
+                lines = test["reason"].partition("refused: ")[2] or test["reason"]
+                found[library, ended, " ".join(lines.split())[:160]] += 1
     return [[*key, str(number)] for key, number in sorted(found.items())]
 
 
@@ -103,6 +117,8 @@ def main() -> None:
     checkouts = {library: getattr(args, library) for library in TESTS if getattr(args, library)}
     if not checkouts:
         raise UsageError("name a checkout: " + " ".join(f"--{library} PATH" for library in TESTS))
+    if find_spec("parameterized") is None:
+        raise UsageError("mmdet's tests need the package parameterized: pip install parameterized")
     for library, checkout in checkouts.items():
         if not (checkout / "tests").is_dir():
             raise UsageError(f"--{library} must be a checkout with tests, got {checkout}")
@@ -111,15 +127,18 @@ def main() -> None:
         for library, checkout in checkouts.items()
         for network in args.networks
     }
-    titles = ["library", "network", "ran with ours", "passed", "failed", "skipped", "refused"]
+    titles = ["library", "network", "ran with ours", "passed", "failed", "lacking"]
     summary = markdown_table(
-        [[*titles, "without a backbone"], *(row(*key, tests) for key, tests in results.items())]
+        [
+            [*titles, "skipped", "refused", "without a backbone"],
+            *(row(*key, tests) for key, tests in results.items()),
+        ]
     )
     why = markdown_table([["library", "outcome", "reason", "tests"], *reasons(results)])
     print(summary, why, sep="\n")
     if args.write:
         renew_tables(DOCS / "theirs.md", summary, why)
-    if any(test["outcome"] == "failed" and test["swaps"] for r in results.values() for test in r):
+    if any(outcome(test) == "failed" and test["swaps"] for r in results.values() for test in r):
         sys.exit(1)
 
 

@@ -10,6 +10,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmsmlp.models.backbones import SMLPNet
+
 LR, WEIGHT_DECAY, RATE = 1e-2, 0.05, 0.7
 
 # A small network of each kind, and the layer of every part of it, counted by hand.
@@ -314,7 +316,7 @@ def test_what_is_scaled_must_be_given(missing: str) -> None:
 def test_stages_that_are_not_built_do_not_count() -> None:
     """Two of four stages: stem, one block, two blocks, and what follows."""
     options = dict(arch=dict(embed_dims=(8, 8, 8, 8), depths=(1, 2, 3, 4), mlp_ratio=2))
-    network = MODELS.build(dict(type="mmsmlp.SMLPNet", img_size=32, out_indices=(0, 1), **options))
+    network = SMLPNet(img_size=32, out_indices=(0, 1), **options)
     assert network.get_layer_depth("stages.0.patch_embed.weight") == (0, 5)
     assert network.get_layer_depth("stages.1.blocks.1.norm1.weight") == (3, 5)
     assert network.get_layer_depth("head.weight") == (4, 5)
