@@ -16,6 +16,7 @@ import torch
 from benchmarks.charts import DEVICES, draw_charts
 from benchmarks.cost import cost_table
 from benchmarks.crew import Failed
+from benchmarks.kernels import GPUS, WEIGHTS, report
 from benchmarks.measuring import Settings, measure
 from benchmarks.passes import MODES, PRECISIONS, Case, usable
 from benchmarks.results import ResultsError, Store, read_runs
@@ -36,6 +37,7 @@ from mmsmlp.engine.runner import run
 from mmsmlp.errors import UsageError
 
 NETWORKS = ["smlpnet_t", "s2mlpv2_s4", "swin_t", "resnet50"]
+COUNTED = ["smlpnet_t", "s2mlpv2_s4", "s2mlp_deep", "swin_t", "convnext_t", "resnet50"]
 SIZE = "800x1344"
 
 
@@ -65,7 +67,7 @@ def cases_of(args: argparse.Namespace, whole_models: bool) -> list[Case]:
     ]
 
 
-def size_of(text: str, batch: int) -> tuple[tuple[int, int], int]:
+def size_of(text: str, batch: int, option: str = "--sizes") -> tuple[tuple[int, int], int]:
     """Height and width, and the batch that may follow them.
 
     Raises:
@@ -73,7 +75,7 @@ def size_of(text: str, batch: int) -> tuple[tuple[int, int], int]:
     """
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)(?:@([1-9]\d*))?", text)
     if found is None:
-        raise UsageError(f"--sizes: write 224x224, or 224x224@8 for a batch of 8; got {text!r}")
+        raise UsageError(f"{option}: write 224x224, or 224x224@8 for a batch of 8; got {text!r}")
     height, width, own_batch = found.groups()
     return (int(height), int(width)), int(own_batch or batch)
 
@@ -147,6 +149,29 @@ def run_measurement(args: argparse.Namespace) -> None:
     if failures:
         total = len(cases) * len(subjects)
         raise UsageError(f"{failures} of {total} could not be measured, see above")
+
+
+def kernels(args: argparse.Namespace) -> None:
+    """Count, and print."""
+    check_names(args.subjects)
+    subjects = [Subject(name) for name in args.subjects]
+    if any(subject.is_config for subject in subjects):
+        raise UsageError("kernels are counted of networks, not of whole models")
+    images = [size_of(text, 1, "--images")[0] for text in args.images or []]
+    cases = [
+        Case(mode, precision, *size_of(text, len(images) if images else args.batch))
+        for precision in args.precision
+        for mode in args.mode
+        for text in args.sizes
+    ]
+    for case in cases:
+        if images and len(images) != case.batch:
+            raise UsageError(f"--images: {case.images} needs {case.batch}, got {len(images)}")
+        if any(h > case.size[0] or w > case.size[1] for h, w in images):
+            raise UsageError(f"--images must fit into {case.size[0]}x{case.size[1]}")
+    reference = reference_of(args.reference, subjects)
+    for text in report(subjects, cases, reference, args.gpu, images or None, args.lines):
+        print(text)
 
 
 def charts(args: argparse.Namespace) -> None:
@@ -226,6 +251,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     command = add("profile", run_measurement, "Find out where the time of a pass goes.")
     add_measurement(command, "profile", rounds=3)
+    command = add("kernels", kernels, "Count what a GPU would do in a pass; none is needed.")
+    command.add_argument(
+        "subjects",
+        nargs="*",
+        default=COUNTED,
+        metavar="network",
+        help=f"{', '.join([*TITLES, *PEERS])} (default: {' '.join(COUNTED)})",
+    )
+    command.add_argument("--mode", nargs="+", choices=MODES, default=list(MODES))
+    command.add_argument(
+        "--precision",
+        nargs="+",
+        choices=[*PRECISIONS, *WEIGHTS],
+        default=["bf16"],
+        help="bf16 and fp16 are autocast, the others weights of that type (default: bf16)",
+    )
+    command.add_argument(
+        "--sizes", nargs="+", metavar="HxW[@N]", default=[SIZE], help=f"(default: {SIZE})"
+    )
+    command.add_argument("--batch", type=int, default=2, help="of sizes that name none")
+    command.add_argument(
+        "--images", nargs="+", metavar="HxW", help="each image of a batch without its padding"
+    )
+    command.add_argument("--gpu", nargs="+", choices=list(GPUS), default=["H200"])
+    command.add_argument(
+        "--lines", type=int, default=0, help="name so many lines that launch most kernels"
+    )
+    command.add_argument("--reference", help="network that ratios refer to (default: swin_t)")
     command = add("charts", charts, "Draw what a file of measurements holds.")
     command.add_argument("file", type=Path)
     command.add_argument("--dir", type=Path, default=Path(), help="where to write (default: here)")

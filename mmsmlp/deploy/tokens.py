@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmsmlp.models.layers import CentredLayerNorm2d, LayerNorm2d
+from mmsmlp.models.layers import CentredLayerNorm2d, LayerNorm, LayerNorm2d
 
 NHWC, NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 
@@ -76,7 +76,7 @@ def token_norm(norm: nn.Module) -> nn.Module:
         if norm.affine:
             scale, offset = scale * norm.weight, offset * norm.weight + norm.bias
         return Scale(scale, offset)
-    if type(norm) in (nn.LayerNorm, LayerNorm2d, CentredLayerNorm2d):
+    if type(norm) in (nn.LayerNorm, LayerNorm, LayerNorm2d, CentredLayerNorm2d):
         of_tokens = TokenNorm(norm.normalized_shape, norm.eps)
         of_tokens.load_state_dict(dict(weight=norm.weight, bias=norm.bias))
         if isinstance(norm, CentredLayerNorm2d):

@@ -182,5 +182,7 @@ TABLES: dict[str, list[tuple[Callable[..., Rows], tuple[str, ...]]]] = {
 def tables(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
     """What was measured, in Markdown, by the runs of each device."""
     for device, builders in TABLES.items():
+        if device == "cuda" and not runs[device]:
+            continue  # docs/gpu_on_paper.md has what is counted without one
         for builder, arguments in builders:
             yield markdown_table(builder(runs[device], device, *arguments))

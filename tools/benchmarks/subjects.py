@@ -28,6 +28,7 @@ TITLES = {
     "s2mlpv2_m4": "S²-MLPv2-Medium/4",
     "s2mlpv2_s7": "S²-MLPv2-Small/7",
     "s2mlp_wide": "S²-MLP-wide",
+    "s2mlp_deep": "S²-MLP-deep",
 }
 RESNET50 = dict(type="mmdet.ResNet", depth=50)
 # By the names of the command line: the title, and the config, whose type begins with the library.
@@ -193,10 +194,15 @@ def variants(
     return more
 
 
-def build_network(subject: Subject) -> nn.Module:
-    """A backbone, with random weights."""
+def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RATE) -> nn.Module:
+    """A backbone, with random weights.
+
+    Args:
+        subject: Which one.
+        drop_path_rate: Of networks that have drop path; each network's default if None.
+    """
     if subject.is_ours:
-        import mmsmlp.models.backbones  # noqa: F401
+        import mmsmlp.backbones  # noqa: F401, by the name that earlier checkouts have as well
         from mmsmlp.swap.backbones import BACKBONES
 
         cfg = dict(BACKBONES[subject.name], drop_path_rate=DROP_PATH_RATE, with_cp=subject.with_cp)
@@ -204,8 +210,12 @@ def build_network(subject: Subject) -> nn.Module:
             cfg["norm_cfg"] = dict(type="BN")  # one process has nobody to synchronise with
         library = "mmdet"
     else:
-        cfg = PEERS[subject.name][1]
+        cfg = dict(PEERS[subject.name][1])
         library = cfg["type"].partition(".")[0]
+    if "drop_path_rate" in cfg:
+        cfg["drop_path_rate"] = drop_path_rate
+        if drop_path_rate is None:
+            del cfg["drop_path_rate"]
     init_default_scope(library)
     network = importlib.import_module(f"{library}.registry").MODELS.build(ConfigDict(cfg))
     return with_deform_conv(network) if subject.name.endswith("_deform") else network

@@ -16,10 +16,11 @@ from mmsmlp.models.layers import (
     CentredLayerNorm2d,
     ChannelMLP,
     Direction,
+    LayerNorm,
     LayerNorm2d,
     PatchEmbed,
     check_directions,
-    spatial_shift,
+    shifted_gelu,
 )
 from mmsmlp.registry import MODELS
 
@@ -41,10 +42,7 @@ class ShiftMLP(ChannelMLP):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) -> (N, H, W, C)."""
-        x = spatial_shift(self.fc1(x).permute(0, 3, 1, 2), self.directions)
-        # The GELU treats every value alike, so it may come after the shift. Before it, its gradient
-        # would arrive in another memory format, and torch 2.1 makes garbage of that on CPUs.
-        return self.fc2(self.act(x.permute(0, 2, 3, 1)))
+        return self.fc2(shifted_gelu(self.fc1(x), self.directions, self.act))
 
 
 class S2MLPBlock(nn.Module):
@@ -64,9 +62,9 @@ class S2MLPBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.shift_mlp = ShiftMLP(channels, directions)
-        self.norm1 = nn.LayerNorm(channels)
+        self.norm1 = LayerNorm(channels)
         self.mlp = ChannelMLP(channels, mlp_ratio)
-        self.norm2 = nn.LayerNorm(channels)
+        self.norm2 = LayerNorm(channels)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

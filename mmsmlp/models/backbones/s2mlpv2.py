@@ -22,6 +22,7 @@ from mmsmlp.models.layers import (
     CentredLayerNorm2d,
     ChannelMLP,
     Direction,
+    LayerNorm,
     Linear,
     Mean,
     PatchEmbed,
@@ -82,9 +83,9 @@ class S2MLPv2Block(nn.Module):
         drop_path: float,
     ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(channels)
+        self.norm1 = LayerNorm(channels)
         self.s2 = S2Component(channels, fusion, shifts)
-        self.norm2 = nn.LayerNorm(channels)
+        self.norm2 = LayerNorm(channels)
         self.mlp = ChannelMLP(channels, mlp_ratio)
         self.drop_path = DropPath(drop_path)
 

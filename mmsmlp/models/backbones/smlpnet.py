@@ -18,6 +18,7 @@ from mmsmlp.models.layers import (
     AblatedSparseMLP,
     AxialMixing,
     ChannelMLP,
+    LayerNorm,
     SparseMLP,
     check_wholes,
 )
@@ -56,7 +57,7 @@ class SMLPBlock(nn.Module):
         if smlp is not None:
             self.norm2 = _norm(norm_cfg, channels)
             self.smlp = smlp
-        self.norm3 = nn.LayerNorm(channels)
+        self.norm3 = LayerNorm(channels)
         self.mlp = ChannelMLP(channels, mlp_ratio)
         self.act = GELU()
         self.drop_path = DropPath(drop_path)

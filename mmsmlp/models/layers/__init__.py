@@ -8,12 +8,12 @@ from .checkpointing import checkpoint, recompute_gelu
 from .cycle_fc import CycleFC, cycle_shift
 from .linear_maps import Linear, axis_linear, is_channels_last, linear
 from .mlp import ChannelMLP
-from .norm import CentredLayerNorm2d, LayerNorm2d
+from .norm import CentredLayerNorm2d, LayerNorm, LayerNorm2d
 from .patch_embed import OverlapPatchEmbed, PatchEmbed
 from .recording import is_recording
 from .resampling import resampling_matrix, upsample
 from .shift import IDENTITY_SHIFT, SS1, SS2, Direction, check_directions, spatial_shift
-from .shifted_maps import shift_counts, shifted_mean, shifted_sum
+from .shifted_maps import shift_counts, shifted_gelu, shifted_mean, shifted_sum
 from .smlp import ConcatFusion, SparseMLP
 from .split_attention import SplitAttention
 
@@ -29,6 +29,7 @@ __all__ = [
     "ConcatFusion",
     "CycleFC",
     "Direction",
+    "LayerNorm",
     "LayerNorm2d",
     "Linear",
     "Mean",
@@ -53,6 +54,7 @@ __all__ = [
     "resampling_matrix",
     "resize_axial_map",
     "shift_counts",
+    "shifted_gelu",
     "shifted_mean",
     "shifted_sum",
     "spatial_shift",

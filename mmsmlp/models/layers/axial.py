@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .arguments import check_whole
 from .linear_maps import axis_linear
+from .precision import without_autocast
 from .resampling import cached_resampling_matrix, resampling_matrix, upsample
 
 
@@ -72,11 +73,12 @@ class AxialMixing(nn.Module):
             The mixed map, with the native length where that is the shorter one.
         """
         length, weight, bias = x.shape[self.dim], self.weight, self.bias
-        if length != self.length:
-            weight = weight @ cached_resampling_matrix(length, self.length, weight)
-        if length < self.length:
-            up = cached_resampling_matrix(self.length, length, weight)
-            weight, bias = up @ weight, up @ bias
+        with without_autocast(x):  # which would convert both factors
+            if length != self.length:
+                weight = weight @ cached_resampling_matrix(length, self.length, weight)
+            if length < self.length:
+                up = cached_resampling_matrix(self.length, length, weight)
+                weight, bias = up @ weight, up @ bias
         return axis_linear(x, weight, bias, self.dim)
 
     def extra_repr(self) -> str:

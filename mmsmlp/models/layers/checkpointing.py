@@ -62,8 +62,8 @@ def _statistics_kept(module: nn.Module) -> Iterator[None]:
 def recompute_gelu(module: nn.Module, x: Tensor) -> Tensor:
     """``module(x)``, which keeps no output of a :class:`GELU` for the backward pass.
 
-    It is computed again from the input, which the GELU keeps anyway: a GELU costs less than the
-    memory.
+    It is computed again from the input, which the GELU keeps anyway: on a CPU, a GELU costs less
+    than the memory. On other devices it is kept.
 
     Args:
         module: Any module of one tensor.
@@ -72,7 +72,7 @@ def recompute_gelu(module: nn.Module, x: Tensor) -> Tensor:
     Returns:
         Its output.
     """
-    if not torch.is_grad_enabled() or is_recording() or _has_saved_tensor_hooks():
+    if not (x.is_cpu and torch.is_grad_enabled()) or is_recording() or _has_saved_tensor_hooks():
         return module(x)
     inputs: dict[tuple[StorageWeakRef, int], Tensor] = {}
 

@@ -51,7 +51,13 @@ class ChannelMLP(nn.Module):
         if torch.is_grad_enabled() or is_recording():
             return False
         layers = self.fc1, self.act, self.fc2
-        hooks = [_global_forward_hooks, _global_forward_pre_hooks]
-        for layer in layers:
-            hooks += [layer._forward_hooks, layer._forward_pre_hooks]
-        return [type(layer) for layer in layers] == [Linear, GELU, Linear] and not any(hooks)
+        plain = [type(layer) for layer in layers] == [Linear, GELU, Linear]
+        return plain and not has_forward_hooks(*layers)
+
+
+def has_forward_hooks(*modules: nn.Module) -> bool:
+    """Whether a hook sees what goes in or out of one of the modules."""
+    hooks = [_global_forward_hooks, _global_forward_pre_hooks]
+    for module in modules:
+        hooks += [module._forward_hooks, module._forward_pre_hooks]
+    return any(hooks)

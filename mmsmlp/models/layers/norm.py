@@ -12,9 +12,31 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from .arguments import check_whole
+from .precision import without_autocast
 
 
-class LayerNorm2d(nn.LayerNorm):
+class LayerNorm(nn.LayerNorm):
+    """``torch.nn.LayerNorm`` that keeps half precision under autocast on CUDA.
+
+    Autocast would convert its input to single precision, and what follows would convert its output
+    back: five times the memory traffic. Its kernel has statistics in single precision anyway.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return self.normalise(x, self.bias)
+
+    def normalise(self, x: Tensor, bias: Tensor) -> Tensor:
+        """The same with another bias."""
+        weight = self.weight
+        if not (x.is_cuda and x.dtype in (torch.bfloat16, torch.float16)):
+            return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+        with without_autocast(x):
+            weight, bias = weight.to(x.dtype), bias.to(x.dtype)
+            return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
+class LayerNorm2d(LayerNorm):
     """Layer norm over the channels of each token of a map.
 
     Args:
@@ -61,8 +83,7 @@ class CentredLayerNorm2d(LayerNorm2d):
         """(N, C, H, W) -> (N, C, H, W), channels last in memory."""
         if not self.training:
             tokens, bias = x.permute(0, 2, 3, 1), self.bias - self.running_mean
-            y = F.layer_norm(tokens, self.normalized_shape, self.weight, bias, self.eps)
-            return y.permute(0, 3, 1, 2)
+            return self.normalise(tokens, bias).permute(0, 3, 1, 2)
         y, mean = _LessMean.apply(super().forward(x), self.running_mean.dtype)
         if len(x):  # as batch norms do
             with torch.no_grad():

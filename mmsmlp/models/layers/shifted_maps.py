@@ -7,11 +7,14 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .activation import GELU
+from .mlp import has_forward_hooks
 from .precision import without_autocast
 from .recording import build_once, is_recording
 from .shift import Direction, channel_groups, spatial_shift
+from .shift_operator import can_fuse, fused_shift
 
 Shift = Sequence[Direction]
 Index = tuple[Any, ...]
@@ -30,6 +33,8 @@ def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tenso
     Returns:
         ``(N, H, W, C)``.
     """
+    if can_fuse(maps):
+        return fused_shift(maps, _table(_hashable(shifts), maps), weights)
     maps, weights = maps.permute(0, 3, 1, 2), weights.to(maps.dtype)
     if is_recording():
         y = _sum_of_shifted(maps, weights, shifts)
@@ -54,16 +59,67 @@ def shifted_mean(maps: Tensor, shifts: Sequence[Shift]) -> Tensor:
     shifts = _hashable(shifts)
     directions = tuple(dict.fromkeys(d for shift in shifts for d in [*shift, (0, 0)]))
     height, width = maps.shape[1:3]
-    counts = build_once(shift_counts, directions, height, width, maps.device)
+    counts = build_once(_scaled_counts, directions, height, width, maps.dtype, maps.device)
     moved = build_once(
-        _moved_channels, shifts, directions, maps.shape[3] // len(shifts), maps.device
+        _moved_channels,
+        *(shifts, directions, maps.shape[3] // len(shifts), 1024 / (height * width)),
+        *(torch.promote_types(maps.dtype, torch.float32), maps.device),
     )
-    dtype = torch.promote_types(maps.dtype, torch.float32)
     with without_autocast(maps):
-        # Half precision holds the counts, and the sums of millions of tokens as thousandths.
-        sums = (counts / 1024).to(maps.dtype) @ maps.flatten(1, 2)  # (N, D, K·C)
-        means = sums.to(dtype) * (moved * (1024 / (height * width)))
+        sums = counts @ maps.flatten(1, 2)  # (N, D, K·C)
+        means = sums * moved  # in single precision at least
     return means.unflatten(2, (len(shifts), -1)).sum(dim=(1, 2))
+
+
+def shifted_gelu(x: Tensor, directions: Sequence[Direction], act: nn.Module) -> Tensor:
+    """An activation of a shifted map.
+
+    Args:
+        x: ``(N, H, W, C)``.
+        directions: See :func:`~mmsmlp.models.layers.spatial_shift`.
+        act: A :class:`~mmsmlp.models.layers.GELU`.
+
+    Returns:
+        ``(N, H, W, C)``.
+    """
+    if can_fuse(x) and type(act) is GELU and not has_forward_hooks(act):
+        return fused_shift(x, _table(_hashable([directions]), x), gelu=True)
+    # It treats every value alike, so it may come after the shift. Before it, its gradient would
+    # arrive in another memory format, and torch 2.1 makes garbage of that on CPUs.
+    return act(spatial_shift(x.permute(0, 3, 1, 2), directions).permute(0, 2, 3, 1))
+
+
+def _table(shifts: tuple[Shift, ...], maps: Tensor) -> Tensor:
+    return build_once(steps_of_channels, shifts, maps.shape[3] // len(shifts), maps.device)
+
+
+def steps_of_channels(
+    shifts: Sequence[Shift], channels: int, device: torch.device | None = None
+) -> Tensor:
+    """(K, 2, C), the steps down and to the right of each channel of each map."""
+    steps = [
+        torch.tensor(direction, dtype=torch.int32)[:, None].expand(2, group.stop - group.start)
+        for shift in shifts
+        for group, direction in channel_groups(shift, channels)
+    ]
+    return (
+        torch.cat(steps, dim=1)
+        .unflatten(1, (len(shifts), channels))
+        .transpose(0, 1)
+        .contiguous()
+        .to(device)
+    )
+
+
+def _scaled_counts(
+    directions: Sequence[Direction],
+    height: int,
+    width: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    # Half precision holds the counts, and the sums of millions of tokens as thousandths.
+    return (shift_counts(directions, height, width, device) / 1024).to(dtype)
 
 
 def shift_counts(
@@ -102,10 +158,12 @@ def _moved_channels(
     shifts: Sequence[Shift],
     directions: Sequence[Direction],
     channels: int,
+    value: float,
+    dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor:
-    """(D, K·C), one where a channel of a map moves in a direction and zero elsewhere."""
-    one_hot = torch.eye(len(directions), device=device)
+    """(D, K·C), a value where a channel of a map moves in a direction and zero elsewhere."""
+    one_hot = value * torch.eye(len(directions), dtype=dtype, device=device)
     groups = [group for shift in shifts for group in channel_groups(shift, channels)]
     columns = [
         one_hot[:, directions.index(direction), None].expand(-1, group.stop - group.start)

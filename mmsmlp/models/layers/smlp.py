@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from .arguments import check_whole, check_wholes
 from .axial import AxialMixing
-from .resampling import upsample
+from .linear_maps import axis_linear
+from .resampling import add_upsampled
 
 
 class ConcatFusion(nn.Module):
@@ -31,6 +32,9 @@ class ConcatFusion(nn.Module):
         """K × (N, C, H_k, W_k) -> K × (N, C, H_k, W_k), whose sum is the fused map."""
         weight = self.weight.to(maps[0].dtype)  # once for all, under autocast
         weights = weight.split(len(weight), dim=1)
+        if maps[0].is_cuda:  # where a convolution would copy each part of the weight
+            parts = zip(maps, weights, strict=True)
+            return [axis_linear(x, weight.flatten(1), None, 1) for x, weight in parts]
         return [F.conv2d(x, weight) for x, weight in zip(maps, weights, strict=True)]
 
 
@@ -63,6 +67,4 @@ class SparseMLP(nn.Module):
         branches = x, self.row.mix_native(x), self.column.mix_native(x)
         # The fused map is a sum of linear maps, each cheaper before it is upsampled.
         y, row, column = self.fuse(branches)
-        y += upsample(row, x.shape[2:])
-        y += upsample(column, x.shape[2:])
-        return y
+        return add_upsampled(y, row, column)

@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmsmlp.models.layers import resampling_matrix, upsample
-from mmsmlp.models.layers.resampling import cached_resampling_matrix
+from mmsmlp.models.layers.resampling import (
+    _AddUpsampled,
+    add_upsampled,
+    cached_resampling_matrix,
+)
 
 
 def triangle_resampling(source: int, target: int) -> np.ndarray:
@@ -112,3 +116,26 @@ def test_what_is_kept_serves_whoever_asks_next() -> None:
     weight = torch.ones(29, requires_grad=True)
     (kept @ weight).sum().backward()
     assert weight.grad is not None and not kept.requires_grad
+
+
+@pytest.mark.parametrize("size", [(5, 9), (4, 7)])
+def test_adding_by_products_is_adding_what_went_up(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    height, width = size
+    inputs = [
+        torch.randn(2, 3, *shape, dtype=torch.float64)
+        .to(memory_format=torch.channels_last)
+        .requires_grad_()
+        for shape in [size, (height, 4), (3, width)]
+    ]
+    y, row, column = inputs
+    expected = y + upsample(row, size) + upsample(column, size)
+    ours = _AddUpsampled.apply(y.clone(), row, column)
+    torch.testing.assert_close(ours, expected)
+    grad = torch.randn_like(expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, inputs, grad), torch.autograd.grad(expected, inputs, grad)
+    )
+    y = y.detach().clone()
+    assert add_upsampled(y, row.detach(), column.detach()) is y
+    torch.testing.assert_close(y, expected.detach())
