@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from copy import deepcopy
 from functools import cache
 from itertools import product
 from math import ceil
@@ -247,7 +248,7 @@ def build(path: Path) -> torch.nn.Module:
 
 @cache
 def built(path: Path) -> torch.nn.Module:
-    cfg = read(path)
+    cfg = deepcopy(read(path))  # a detector writes into the config that it is built from
     with torch.device("meta"):
         return importlib.import_module(f"{cfg.default_scope}.registry").MODELS.build(cfg.model)
 

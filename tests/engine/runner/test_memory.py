@@ -12,10 +12,10 @@ import torch
 from mmsmlp.engine.runner.memory import keep_freed_memory
 
 assert sys.argv[1] == "default" or keep_freed_memory()
-for round in range(20):
+for turn in range(30):
     maps = [torch.ones(2**22) for _ in range(4)]  # 64 MiB
     del maps
-    if round == 1:
+    if turn == 9:  # by then the heap has grown
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -29,4 +29,4 @@ def test_memory_of_freed_maps_causes_no_page_faults() -> None:
         mode: int(subprocess.check_output([sys.executable, "-c", FAULTS, mode], text=True))
         for mode in ("default", "kept")
     }
-    assert faults["default"] > 100 * 18 and faults["kept"] < 100, faults
+    assert faults["default"] > 100 * 20 and faults["kept"] < 100, faults
