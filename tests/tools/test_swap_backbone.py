@@ -11,7 +11,7 @@ from mmengine.config import Config
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 import swap_backbone
 
-from mmsmlp.errors import UsageError
+from mmsmlp.errors import CheckpointError, UsageError
 from mmsmlp.models.backbones import SMLPNet
 from mmsmlp.models.layers.axial import resize_axial_map
 from mmsmlp.swap import build_model
@@ -100,6 +100,43 @@ def test_weights_of_a_classifier_of_another_size_arrive(swap: Callable, tmp_path
     row = "stages.1.blocks.0.smlp.row.weight"
     resized, _ = resize_axial_map(source[row], torch.zeros(8), 28)
     torch.testing.assert_close(model.backbone.state_dict()[row], resized)
+
+
+def test_published_weights_are_named_in_the_new_config_and_tried(
+    swap: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their file is wanted before anything is written; without a network the error says where."""
+    pytest.importorskip("mmdet")
+    monkeypatch.setenv("MMSMLP_WEIGHTS", str(tmp_path))
+    (tmp_path / "CycleMLP_B1.pth").write_bytes(b"half a file")
+    out = tmp_path / "new.py"
+    with pytest.raises(CheckpointError, match=r"CycleMLP_B1\.pth' is not a checkpoint"):
+        swap(RETINANET, "--backbone", "cyclemlp_b1", "--weights", "auto", "--out", out)
+    assert not out.exists()
+    monkeypatch.setattr(swap_backbone, "build_model", lambda cfg: torch.nn.Identity())
+    swap(
+        *(RETINANET, "--backbone", "cyclemlp_b1", "--weights", "auto"),
+        *("--out", out, "--no-forward"),
+    )
+    init_cfg = Config.fromfile(out).model.backbone.init_cfg
+    assert (init_cfg.type, init_cfg.checkpoint) == ("Pretrained", "mmsmlp://cyclemlp_b1_in1k")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "message"),
+    [
+        ("cyclemlp_b1", "cyclemlp_b2_in1k", "of cyclemlp_b1; there are cyclemlp_b1_in1k"),
+        ("s2mlpv2_s4", "auto", "of s2mlpv2_s4; published are smlpnet_s_in1k"),
+    ],
+)
+def test_weights_of_another_backbone_are_refused(
+    swap: Callable, tmp_path: Path, backbone: str, weights: str, message: str
+) -> None:
+    pytest.importorskip("mmdet")
+    out = tmp_path / "new.py"
+    with pytest.raises(UsageError, match=message):
+        swap(RETINANET, "--backbone", backbone, "--weights", weights, "--out", out)
+    assert not out.exists()
 
 
 def test_what_exists_is_replaced_only_by_force(swap: Callable, tmp_path: Path) -> None:

@@ -47,7 +47,6 @@ TESTS = {
     ],
 }
 
-
 # A test that ends so wants a package or a download that is not here, with any backbone.
 ABSENT = ("is not installed", "urlopen error", "No module named")
 
@@ -73,11 +72,13 @@ def run_tests(library: str, checkout: Path, network: str, options: list[str]) ->
             MMSMLP_THEIRS_REPORT=str(report),
             MMSMLP_THEIRS_CHECKOUT=str(checkout),
             PYTHONPATH=os.pathsep.join([str(TOOLS), str(TOOLS.parents[1])]),
+            PYTHONSAFEPATH="1",  # the installed library, not the checkout's
         )
         tests = [test for test in TESTS[library] if (checkout / test).exists()]
         # Their own settings of pytest are for their continuous integration.
         command = ["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(checkout)]
-        command += ["-p", "theirs_plugin", "-p", "no:cacheprovider", "-W", "ignore", *options]
+        command += ["--import-mode", "append", "-p", "theirs_plugin", "-p", "no:cacheprovider"]
+        command += ["-W", "ignore", *options]
         done = subprocess.run([sys.executable, *command, *tests], cwd=checkout, env=environment)
         if done.returncode not in (0, 1):
             raise UsageError(f"pytest ended with {done.returncode} on {library}'s tests")
