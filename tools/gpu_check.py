@@ -16,6 +16,7 @@ import torch
 from benchmarks.kernels import WEIGHTS
 from benchmarks.passes import Case, autocast, loss_of
 from benchmarks.subjects import PEERS, TITLES, Subject, build_network
+from mmcv.ops import RoIAlign
 from mmengine.utils.dl_utils import collect_env
 from torch import Tensor, nn
 
@@ -72,6 +73,22 @@ def check_networks() -> Iterator[tuple[str, float, float]]:
                 results.append([*outputs, torch.cat([g.flatten() for g in grads])])
             worst = max(difference(ours, theirs) for theirs, ours in zip(*results, strict=True))
             yield f"{TITLES[name]} {mode}", worst, 1e-3
+
+
+def check_roi_align() -> Iterator[tuple[str, float, float]]:
+    """RoIAlign of mmcv on a network's maps on the GPU beside the CPU's, with the gradient."""
+    torch.manual_seed(0)
+    maps = build_network(Subject("smlpnet_t")).eval()(torch.randn(2, 3, 256, 320))[0].detach()
+    corners = torch.rand(64, 4) * torch.tensor([320, 256, 320, 256])
+    boxes = torch.cat([corners[:, :2], corners[:, :2] + corners[:, 2:] / 2 + 1], dim=1)
+    rois = torch.cat([torch.arange(64.0)[:, None] % 2, boxes], dim=1)
+    results = []
+    for device in ("cpu", "cuda"):
+        x = maps.to(device).requires_grad_()
+        y = RoIAlign(7, spatial_scale=1 / 4, sampling_ratio=0)(x, rois.to(device))
+        results.append([y, *torch.autograd.grad(y.square().sum(), x)])
+    worst = max(difference(ours, theirs) for theirs, ours in zip(*results, strict=True))
+    yield "RoIAlign", worst, 1e-4
 
 
 def passes_of(name: str, case: Case, form: str) -> Callable[[], object]:
@@ -133,7 +150,7 @@ def main() -> None:
         return
     print(torch.cuda.get_device_name(), f"torch {torch.__version__}", collect_env().get("NVCC", ""))
     failed = False
-    for check in (check_shifts, check_networks):
+    for check in (check_shifts, check_networks, check_roi_align):
         for name, worst, limit in check():
             failed |= not worst <= limit
             print(f"{'ok' if worst <= limit else 'WRONG':6}{name}: {worst:.1e}")
