@@ -2,7 +2,6 @@
 
 from mmsmlp.errors import shorten as few
 
-from .cyclemlp import from_cyclemlp, is_cyclemlp
 from .io import (
     guard_loading,
     publishable,
@@ -22,20 +21,17 @@ from .load import (
     newest_checkpoint,
 )
 from .published import download, named_weights
-from .sources import source_of
-from .spach import from_spach, is_spach
+from .sources import CYCLEMLP, SPACH, source_of
 
 __all__ = [
+    "CYCLEMLP",
+    "SPACH",
     "Match",
     "Pretrained",
     "check_loading",
     "download",
     "few",
-    "from_cyclemlp",
-    "from_spach",
     "guard_loading",
-    "is_cyclemlp",
-    "is_spach",
     "load_weights",
     "match",
     "matched_pretrained",

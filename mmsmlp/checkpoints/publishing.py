@@ -80,7 +80,7 @@ def convert(
 
 def _convert_authors(weights: Mapping[str, Tensor], source: Source) -> Conversion:
     weights, modules = source.convert(weights)
-    backbone = dict(type=source.network, **source.settings(weights))
+    backbone = source.backbone(weights)
     num_classes = _num_classes(weights) or 1000
     with torch.device("meta"):
         network = Classifier(backbone, num_classes)

@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import from_spach
+from mmsmlp.checkpoints import SPACH
 from mmsmlp.errors import CheckpointError
 from mmsmlp.models.backbones import SMLPNet
 from mmsmlp.models.layers import resampling_matrix
@@ -204,7 +204,7 @@ def test_wrappers_do_not_matter(how: str, tmp_path: Path) -> None:
 def test_the_authors_file_loads_as_it_is(
     spach_weights: dict, spach_network: dict, tmp_path: Path, log: list
 ) -> None:
-    converted, _ = from_spach(spach_weights)
+    converted, _ = SPACH.convert(spach_weights)
     torch.save({"model": spach_weights, "epoch": 299}, tmp_path / "smlp_s.pth")
     parent = Parent(dict(pretrained(spach_network, tmp_path / "smlp_s.pth"), type="SMLPNet"))
     parent.init_weights()
