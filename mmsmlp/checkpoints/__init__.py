@@ -12,11 +12,12 @@ from .io import (
     write_atomically,
 )
 from .load import (
-    Match,
+    LoadReport,
     Pretrained,
+    below_prefix,
     check_loading,
+    load_tensors,
     load_weights,
-    match,
     matched_pretrained,
     newest_checkpoint,
 )
@@ -26,14 +27,15 @@ from .sources import CYCLEMLP, SPACH, source_of
 __all__ = [
     "CYCLEMLP",
     "SPACH",
-    "Match",
+    "LoadReport",
     "Pretrained",
+    "below_prefix",
     "check_loading",
     "download",
     "few",
     "guard_loading",
+    "load_tensors",
     "load_weights",
-    "match",
     "matched_pretrained",
     "named_weights",
     "newest_checkpoint",
