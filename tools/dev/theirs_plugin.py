@@ -96,7 +96,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     elif report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         reason = crash.message if crash else str(report.longrepr)
-    line = dict(test=report.nodeid, outcome=report.outcome, swaps=swaps, reason=reason[:500])
+    if len(reason) > 500:  # a model that is printed
+        reason = f"{reason[:200]} … {reason[-200:]}"
+    line = dict(test=report.nodeid, outcome=report.outcome, swaps=swaps, reason=reason)
     with REPORT.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
