@@ -77,13 +77,15 @@ def run_tests(library: str, checkout: Path, network: str, options: list[str]) ->
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.jsonl"
         report.touch()
+        # Other packages install a package of this name.
+        (Path(folder) / "tests").symlink_to(checkout / "tests", target_is_directory=True)
         environment = dict(
             os.environ,
             MMSMLP_THEIRS_LIBRARY=library,
             MMSMLP_THEIRS_NETWORK=network,
             MMSMLP_THEIRS_REPORT=str(report),
             MMSMLP_THEIRS_CHECKOUT=str(checkout),
-            PYTHONPATH=str(TOOLS),
+            PYTHONPATH=os.pathsep.join([folder, str(TOOLS)]),
             PYTHONSAFEPATH="1",  # the installed library, not the checkout's
         )
         tests = [test for test in TESTS[library] if (checkout / test).exists()]
