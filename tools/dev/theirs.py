@@ -77,23 +77,26 @@ def run_tests(library: str, checkout: Path, network: str, options: list[str]) ->
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.jsonl"
         report.touch()
-        # Other packages install a package of this name.
-        (Path(folder) / "tests").symlink_to(checkout / "tests", target_is_directory=True)
+        # The installed library is tested, so its package in the checkout must not be found.
+        links = Path(folder) / "checkout"
+        links.mkdir(parents=True)
+        for path in checkout.iterdir():
+            if path.name != library:
+                (links / path.name).symlink_to(path)
         environment = dict(
             os.environ,
             MMSMLP_THEIRS_LIBRARY=library,
             MMSMLP_THEIRS_NETWORK=network,
             MMSMLP_THEIRS_REPORT=str(report),
-            MMSMLP_THEIRS_CHECKOUT=str(checkout),
-            PYTHONPATH=os.pathsep.join([folder, str(TOOLS)]),
-            PYTHONSAFEPATH="1",  # the installed library, not the checkout's
+            MMSMLP_THEIRS_CHECKOUT=str(links),
+            PYTHONPATH=os.pathsep.join([str(links), str(TOOLS)]),
         )
-        tests = [test for test in TESTS[library] if (checkout / test).exists()]
+        tests = [test for test in TESTS[library] if (links / test).exists()]
         # Their own settings of pytest are for their continuous integration.
-        command = ["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(checkout)]
+        command = ["-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(links)]
         command += ["--import-mode", "append", "-p", "theirs_plugin", "-p", "no:cacheprovider"]
         command += ["-W", "ignore", *options]
-        done = subprocess.run([sys.executable, *command, *tests], cwd=checkout, env=environment)
+        done = subprocess.run([sys.executable, *command, *tests], cwd=links, env=environment)
         if done.returncode not in (0, 1):
             raise UsageError(f"pytest ended with {done.returncode} on {library}'s tests")
         return [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
