@@ -1,5 +1,6 @@
 """Exceptions of this package; the message of each is one line that says what to change."""
 
+import traceback
 from collections.abc import Iterable
 
 
@@ -8,6 +9,23 @@ def shorten(names: Iterable[str], count: int = 3) -> str:
     names = list(names)
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return (", ".join(names[:count]) or "nothing") + more
+
+
+def one_line(error: BaseException) -> str:
+    """The type of an error and the first line of its message, or else where it comes from."""
+    if error.__cause__ is not None:  # which a library has wrapped in what it was doing
+        return one_line(error.__cause__)
+    lines = filter(None, map(str.strip, str(error).splitlines()))
+    return f"{type(error).__name__}: {next(lines, None) or origin(error)}"
+
+
+def origin(error: BaseException) -> str:
+    """The line of code that failed, and the innermost part of the model that ran it."""
+    selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    # Torch's modules, without torch: some tools are quick because they leave it out.
+    parts = [type(part).__name__ for part in selves if hasattr(part, "named_modules")]
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__)]
+    return f"`{lines[-1] if lines else ''}`" + (f" in {parts[-1]}" if parts else "")
 
 
 class UsageError(Exception):

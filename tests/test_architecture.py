@@ -22,7 +22,7 @@ IMPORTS = {
     "weights": [],
     "datasets.transforms": [],
     "models.necks": ["models.layers", "registry"],
-    "checkpoints": ["errors", "models.layers", "registry", "weights"],
+    "checkpoints": ["errors", "registry", "weights"],
     "models.backbones": ["models.layers", "registry", "checkpoints"],
     "datasets.custom": ["errors", "checkpoints"],
     "visualization": ["errors", "models.layers", "checkpoints"],
@@ -38,7 +38,7 @@ IMPORTS = {
         *["errors", "models.layers", "models.backbones", "checkpoints"],
         *["model_zoo", "engine.runner"],
     ],
-    "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner", "deploy"],
+    "apis.inference": ["errors", "checkpoints", "visualization", "engine.runner"],
     "apis.demo": [
         *["errors", "visualization"],
         *["datasets.mini", "engine.runner", "deploy", "apis.inference"],

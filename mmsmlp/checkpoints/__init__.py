@@ -2,7 +2,6 @@
 
 from mmsmlp.errors import shorten as few
 
-from .cyclemlp import from_cyclemlp, is_cyclemlp
 from .io import (
     guard_loading,
     publishable,
@@ -13,31 +12,30 @@ from .io import (
     write_atomically,
 )
 from .load import (
-    Match,
+    LoadReport,
     Pretrained,
+    below_prefix,
     check_loading,
+    load_tensors,
     load_weights,
-    match,
     matched_pretrained,
     newest_checkpoint,
 )
 from .published import download, named_weights
-from .sources import source_of
-from .spach import from_spach, is_spach
+from .sources import CYCLEMLP, SPACH, source_of
 
 __all__ = [
-    "Match",
+    "CYCLEMLP",
+    "SPACH",
+    "LoadReport",
     "Pretrained",
+    "below_prefix",
     "check_loading",
     "download",
     "few",
-    "from_cyclemlp",
-    "from_spach",
     "guard_loading",
-    "is_cyclemlp",
-    "is_spach",
+    "load_tensors",
     "load_weights",
-    "match",
     "matched_pretrained",
     "named_weights",
     "newest_checkpoint",

@@ -6,7 +6,8 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,84 +19,142 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from mmsmlp.errors import CheckpointError, TornCheckpointError, shorten
-from mmsmlp.models.layers import AxialMixing, CentredLayerNorm2d, SplitAttention, WeightedSum
 
 from .io import read_checkpoint, weights_of
 from .sources import converted
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+# Of batch norms; nothing reads it, and old checkpoints have none.
+COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
-class Match:
-    """How the tensors of a state dict and those of a module go together.
+class LoadReport:
+    """What became of a state dict that a module loaded.
 
     Attributes:
-        prefix: What the names in the state dict have before the module's.
-        tensors: What fits, by the names of the module.
-        resized: Those of ``tensors`` that the module resizes as it loads them, with their shape
-            in the state dict and in the module.
-        mismatched: What has the name of one of the module's tensors but not its shape, likewise.
-        missing: Names of the module that the state dict lacks. Batch counters of batch norms do
-            not count, since nothing reads them, nor does the mean of a centred layer norm, which
-            starts at zero.
-        unexpected: Names below the prefix that the module lacks, without the prefix.
+        loaded: Names of the module's tensors that were written.
+        resized: Those of another shape in the state dict, with that and the module's.
+        mismatched: What was not written because of its shape, likewise.
+        missing: What was not written for want of it, but counters of batch norms.
+        unexpected: Names in the state dict that the module has no use for.
+        retyped: Those of ``loaded`` that are weights here and whole numbers there, or the reverse.
+        broken: Those of ``loaded`` that are not finite.
     """
 
-    prefix: str
-    tensors: dict[str, Tensor]
+    loaded: list[str]
     resized: dict[str, Shapes]
     mismatched: dict[str, Shapes]
     missing: list[str]
     unexpected: list[str]
+    retyped: dict[str, tuple[torch.dtype, torch.dtype]]
+    broken: list[str]
+
+    def summary(self, *more: str) -> tuple[str, int]:
+        """One line, to which more can be added, and its level as of the module logging."""
+        parts = [f"{len(self.loaded)} tensors loaded", f"{len(self.resized)} of them resized"]
+        for what, names in (
+            ("missing", self.missing),
+            ("of another shape", list(self.mismatched)),
+            ("unexpected", self.unexpected),
+            ("with NaN or infinity", self.broken),
+        ):
+            if names or what in ("missing", "unexpected"):
+                parts.append(f"{len(names)} {what}" + (f" ({shorten(names)})" if names else ""))
+        is_odd = self.missing or self.mismatched or self.unexpected or self.broken
+        return ", ".join([*parts, *more]), logging.WARNING if is_odd else logging.INFO
 
 
-def match(module: nn.Module, weights: Mapping[str, Tensor], prefix: str | None = None) -> Match:
-    """Match a state dict to a module, wherever in a larger network it was saved.
+def load_tensors(module: nn.Module, weights: Mapping[str, Tensor]) -> LoadReport:
+    """Let a module load what fits of a state dict, as mmengine does.
 
     Args:
-        module: The module; it is left as it is, and may be on the meta device.
+        module: The module; it may be on the meta device, if the tensors are.
+        weights: The state dict, by the module's names.
+    """
+    reports: list[LoadReport] = []
+    handle = _observe(module, weights, reports.append)
+    try:
+        load_state_dict(module, dict(weights), logger="silent")
+    finally:
+        handle.remove()
+    return reports[0]
+
+
+def _observe(
+    module: nn.Module, weights: Mapping[str, Tensor], then: Callable[[LoadReport], object]
+) -> RemovableHandle:
+    """Compare a module before and after it loads something the next time.
+
+    So its own way of loading counts: that of a semi-supervised detector, of test-time
+    augmentation, or of axial maps that are resized.
+    """
+    # Writing into a tensor raises its version.
+    before = {name: (x, x._version) for name, x in module.state_dict(keep_vars=True).items()}
+
+    def compare(module: nn.Module, incompatible: Any) -> None:
+        handle.remove()
+        own = module.state_dict(keep_vars=True)
+        written = [
+            name
+            for name, (x, version) in before.items()
+            if own[name] is not x or own[name]._version != version
+        ]
+        # Old batch norms start a counter as they load.
+        loaded = [name for name in written if name in weights or not name.endswith(COUNTER)]
+        pairs = {name: (weights[name], own[name]) for name in own if name in weights}
+        shapes = {
+            name: (tuple(there.shape), tuple(here.shape))
+            for name, (there, here) in pairs.items()
+            if there.shape != here.shape
+        }
+        found = {*written, *shapes}
+        report = LoadReport(
+            loaded,
+            resized={name: shapes[name] for name in loaded if name in shapes},
+            mismatched={name: shapes[name] for name in shapes if name not in loaded},
+            missing=[name for name in own if not (name in found or name.endswith(COUNTER))],
+            unexpected=list(incompatible.unexpected_keys),
+            retyped={
+                name: (there.dtype, here.dtype)
+                for name, (there, here) in pairs.items()
+                if name in loaded and there.is_floating_point() != here.is_floating_point()
+            },
+            broken=[name for name in loaded if not _is_finite(own[name])],
+        )
+        then(report)
+
+    handle = module.register_load_state_dict_post_hook(compare)
+    return handle
+
+
+def _is_finite(x: Tensor) -> bool:
+    return x.is_meta or not x.is_floating_point() or bool(torch.isfinite(x.float()).all())
+
+
+def below_prefix(
+    module: nn.Module, weights: Mapping[str, Tensor], given: str | None = None
+) -> tuple[str, dict[str, Tensor]]:
+    """Find a module in the state dict of a larger network.
+
+    Args:
+        module: The module.
         weights: The state dict.
-        prefix: What the names are believed to begin with. Where another prefix leads to more of
+        given: What the names are believed to begin with. Where another prefix leads to more of
             the module's names and this one to less than half of them, the other is taken.
 
     Returns:
-        The match.
+        The prefix, and the tensors that have it by their names without it.
 
     Raises:
         CheckpointError: If less than half of the module's names are in the state dict, or they
             are there under several prefixes.
     """
-    return compare(module, weights, _find_prefix(_required(module), weights, prefix))
-
-
-def compare(module: nn.Module, weights: Mapping[str, Tensor], prefix: str = "") -> Match:
-    """As :func:`match`, with the very names that begin with ``prefix``, however few they are."""
-    own, required = module.state_dict(), _required(module)
-    below = {
+    names = {name for name in module.state_dict() if not name.endswith(COUNTER)}
+    prefix = _find_prefix(names, weights, given)
+    return prefix, {
         key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
     }
-    tensors, resized, mismatched = {}, {}, {}
-    for name in filter(below.__contains__, own):
-        shapes = tuple(below[name].shape), tuple(own[name].shape)
-        if shapes[0] == shapes[1]:
-            tensors[name] = below[name]
-        elif _is_resizable(module, name, *shapes):
-            tensors[name], resized[name] = below[name], shapes
-        else:
-            mismatched[name] = shapes
-    return Match(
-        prefix,
-        {name: tensors[name] for name in own if name in tensors},
-        resized,
-        mismatched,
-        missing=[name for name in own if name in required and name not in below],
-        unexpected=[name for name in below if name not in own],
-    )
-
-
-def _required(module: nn.Module) -> set[str]:
-    return {name for name in module.state_dict() if not _is_dispensable(module, name)}
 
 
 def _find_prefix(names: Collection[str], keys: Iterable[str], given: str | None) -> str:
@@ -123,28 +182,6 @@ def _find_prefix(names: Collection[str], keys: Iterable[str], given: str | None)
             f"it is there under several prefixes, name one: {shorten(sorted(found))}"
         )
     return found[0]
-
-
-def _is_dispensable(module: nn.Module, name: str) -> bool:
-    """Whether a state dict may lack it."""
-    owner, _, tensor = name.rpartition(".")
-    centred = isinstance(module.get_submodule(owner), CentredLayerNorm2d)
-    return tensor == "num_batches_tracked" or (centred and tensor == "running_mean")
-
-
-def _is_resizable(module: nn.Module, name: str, *shapes: tuple[int, ...]) -> bool:
-    """Whether it is an axial map of another native length, or has another form that loads."""
-    owner = module.get_submodule(name.rpartition(".")[0])
-    source, target = shapes
-    if isinstance(owner, WeightedSum):
-        return source == owner.shape
-    if isinstance(owner, SplitAttention):
-        return source == target[::-1]
-    return (
-        isinstance(owner, AxialMixing)
-        and len(source) == len(target)
-        and source == (source[0],) * len(source)
-    )
 
 
 def check_loading(
@@ -178,27 +215,15 @@ def check_loading(
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     weights = _state_tensors(checkpoint, source)
-    # Writing into a tensor raises its version.
-    before = {name: (x, x._version) for name, x in model.state_dict(keep_vars=True).items()}
 
-    def judge(module: nn.Module, incompatible: Any) -> None:
-        handle.remove()
-        after = module.state_dict(keep_vars=True)
-        loaded = [
-            name
-            for name, (x, version) in before.items()
-            if (after[name] is not x or after[name]._version != version)
-            # Old batch norms, which have no batch counter, start one as they load.
-            and (name in weights or not _is_dispensable(module, name))
-        ]
+    def judge(loading: LoadReport) -> None:
         try:
-            line, level = _judge(module, loaded, weights, incompatible.unexpected_keys, needs)
+            _judge(model, loading, weights, needs)
         except CheckpointError as error:
             raise CheckpointError(f"cannot load {source!r}: {error}") from error
-        report(line, level)
+        report(*loading.summary())
 
-    handle = model.register_load_state_dict_post_hook(judge)
-    return handle
+    return _observe(model, weights, judge)
 
 
 def load_weights(
@@ -233,80 +258,37 @@ def _state_tensors(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tens
 
 
 def _judge(
-    model: nn.Module,
-    loaded: Collection[str],
-    weights: Mapping[str, Tensor],
-    unexpected: Collection[str],
-    needs: str,
-) -> tuple[str, int]:
-    own = model.state_dict()
-    shapes = {
-        name: (tuple(weights[name].shape), tuple(own[name].shape))
-        for name in own
-        if name in weights and weights[name].shape != own[name].shape
-    }
-    mismatched = {name: shape for name, shape in shapes.items() if name not in loaded}
-    missing = [
-        name
-        for name in own
-        if not (name in loaded or name in mismatched or _is_dispensable(model, name))
-    ]
-    absent = len(missing) + len(mismatched)
-    if len(loaded) <= min(absent, len(unexpected) + len(mismatched)):
+    model: nn.Module, loading: LoadReport, weights: Mapping[str, Tensor], needs: str
+) -> None:
+    lacking = [*loading.missing, *loading.mismatched]
+    count = len(loading.loaded)
+    if count <= min(len(lacking), len(loading.unexpected) + len(loading.mismatched)):
         raise CheckpointError(
-            f"it is of something else: {len(loaded)} of the model's {len(loaded) + absent} tensors "
-            f"are in it, it lacks {shorten([*missing, *mismatched])}; it has {shorten(weights)}"
+            f"it is of something else: {count} of the model's {count + len(lacking)} tensors "
+            f"are in it, it lacks {shorten(lacking)}; it has {shorten(weights)}"
         )
     for part, _ in model.named_children():
         # Heads that help in training are often left out of what is published.
-        if part == needs or (needs == "whole" and not part.startswith("auxiliary")):
-            _check_part(f"{part}.", loaded, missing, mismatched)
-    wrong = [
-        f"{name} is {weights[name].dtype} there and {own[name].dtype} here"
-        for name in loaded
-        if name in weights and weights[name].is_floating_point() != own[name].is_floating_point()
-    ]
-    if wrong:
-        raise CheckpointError(f"{len(wrong)} of another type: {shorten(wrong)}")
-    broken = [
-        name
-        for name in loaded
-        if own[name].is_floating_point() and not torch.isfinite(own[name].float()).all()
-    ]
-    resized = len(shapes) - len(mismatched)
-    parts = [f"{len(loaded)} tensors loaded", f"{resized} of them resized"]
-    for what, names in (
-        ("missing", missing),
-        ("of another shape", list(mismatched)),
-        ("unexpected", unexpected),
-        ("with NaN or infinity", broken),
-    ):
-        if names or what in ("missing", "unexpected"):
-            parts.append(f"{len(names)} {what}" + (f" ({shorten(names)})" if names else ""))
-    wrong = missing or mismatched or unexpected or broken
-    return ", ".join(parts), logging.WARNING if wrong else logging.INFO
+        if part != needs and (needs != "whole" or part.startswith("auxiliary")):
+            continue
+        start = f"{part}."
+        mismatched = {n: shape for n, shape in loading.mismatched.items() if n.startswith(start)}
+        _refuse("shape", mismatched)
+        lacking = [name for name in loading.missing if name.startswith(start)]
+        if len(lacking) > sum(name.startswith(start) for name in loading.loaded):
+            raise CheckpointError(f"it lacks the model's {part}: {shorten(lacking)}")
+    _refuse("type", loading.retyped)
 
 
-def _check_part(
-    part: str, loaded: Collection[str], missing: Collection[str], mismatched: Mapping[str, Shapes]
-) -> None:
-    _refuse_shapes({name: shape for name, shape in mismatched.items() if name.startswith(part)})
-    lacking = [name for name in missing if name.startswith(part)]
-    if len(lacking) > sum(name.startswith(part) for name in loaded):
-        raise CheckpointError(f"it lacks the model's {part[:-1]}: {shorten(lacking)}")
-
-
-def _refuse_shapes(mismatched: Mapping[str, Shapes]) -> None:
-    shapes = [
-        f"{name} is {there} there and {here} here" for name, (there, here) in mismatched.items()
-    ]
-    if shapes:
-        raise CheckpointError(f"{len(shapes)} of another shape: {shorten(shapes)}")
+def _refuse(what: str, differing: Mapping[str, tuple[Any, Any]]) -> None:
+    if differing:
+        lines = [f"{name} is {there} there and {h} here" for name, (there, h) in differing.items()]
+        raise CheckpointError(f"{len(lines)} of another {what}: {shorten(lines)}")
 
 
 OUTPUT_NORM = re.compile(r"norm\d+\.")
-# What is left out of the network with the outputs that nobody asks for.
-NOT_BUILT = re.compile(r"(?:stages\.\d+|norm\d+)\.")
+# Of which some are left out of the network with the outputs that nobody asks for.
+PARTS = re.compile(r"(?:stages\.\d+|norm\d+)\.")
 
 
 class Pretrained:
@@ -338,17 +320,46 @@ class Pretrained:
         """
         network = type(module).__name__
         weights, _ = weights_of(read_checkpoint(self.checkpoint, self.map_location))
-        weights = converted(weights)
+        before = deepcopy(module.state_dict())
         try:
-            matched = _matched(module, weights, self.prefix)
-            module.load_state_dict(matched.tensors, strict=False)
-        except (CheckpointError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise CheckpointError(f"{network} cannot load {self.checkpoint!r}: {reason}") from error
-        line, level = _describe_pretrained(module, matched)
-        print_log(f"{network}: {line} {self.checkpoint}", logger="current", level=level)
+            prefix, weights = below_prefix(module, converted(weights), self.prefix)
+            line, level = _load_backbone(module, weights)
+        except CheckpointError as error:
+            module.load_state_dict(before)
+            raise CheckpointError(f"{network} cannot load {self.checkpoint!r}: {error}") from error
+        where = f"under {prefix!r} in" if prefix else "from"
+        print_log(f"{network}: {line}; {where} {self.checkpoint}", logger="current", level=level)
         if hasattr(module, "_params_init_info"):
             update_init_info(module, f"Pretrained: load from {self.checkpoint}")
+
+
+def _load_backbone(module: nn.Module, weights: Mapping[str, Tensor]) -> tuple[str, int]:
+    """Load the weights of a backbone, of which outputs and stages may be left out.
+
+    Returns:
+        One line on what was loaded, and its level as of the module logging.
+
+    Raises:
+        CheckpointError: If they are of another network.
+    """
+    loading = load_tensors(module, weights)
+    built = tuple({found[0] for name in module.state_dict() if (found := PARTS.match(name))})
+    used = [n for n in loading.unexpected if n.startswith(built) or not PARTS.match(n)]
+    if len(used) > len(loading.loaded) + len(loading.mismatched):
+        raise CheckpointError(
+            f"it is of another network: {len(used)} of its tensors have no place, {shorten(used)}"
+        )
+    _refuse("shape", loading.mismatched)
+    _refuse("type", loading.retyped)
+    norms = [name for name in loading.missing if OUTPUT_NORM.match(name)]
+    more = []
+    if norms:
+        outputs = sorted({name.partition(".")[0] for name in norms})
+        more.append(f"output norms {', '.join(outputs)} start afresh")
+    if unused := len(loading.unexpected) - len(used):
+        more.append(f"{unused} of stages that are not in use")
+    missing = [name for name in loading.missing if name not in norms]
+    return replace(loading, missing=missing, unexpected=used).summary(*more)
 
 
 def matched_pretrained(init_cfg: Any) -> list[dict]:
@@ -370,53 +381,6 @@ def matched_pretrained(init_cfg: Any) -> list[dict]:
 
 def _has_type(cfg: Any) -> bool:
     return isinstance(cfg, Mapping) and "type" in cfg
-
-
-def _matched(module: nn.Module, weights: Mapping[str, Tensor], prefix: str | None) -> Match:
-    """The match, if the weights are those of the module.
-
-    Raises:
-        CheckpointError: If they are not.
-    """
-    matched = match(module, weights, prefix)
-    unexpected = _unexpected(module, matched)
-    if len(unexpected) > len(matched.tensors) + len(matched.mismatched):
-        raise CheckpointError(
-            f"it is of another network: {len(unexpected)} of its tensors have no place, "
-            f"{shorten(unexpected)}"
-        )
-    _refuse_shapes(matched.mismatched)
-    return matched
-
-
-def _unexpected(module: nn.Module, matched: Match) -> list[str]:
-    """What has no place in the module, leaving out its stages and norms that were not built."""
-    own = tuple({found[0] for name in module.state_dict() if (found := NOT_BUILT.match(name))})
-    return [
-        name for name in matched.unexpected if name.startswith(own) or not NOT_BUILT.match(name)
-    ]
-
-
-def _describe_pretrained(module: nn.Module, matched: Match) -> tuple[str, int]:
-    """One line, up to the name of the checkpoint, and how serious it is."""
-    norms = [name for name in matched.missing if OUTPUT_NORM.match(name)]
-    missing = [name for name in matched.missing if name not in norms]
-    unexpected = _unexpected(module, matched)
-    unused = len(matched.unexpected) - len(unexpected)
-    parts = [f"{len(matched.tensors)} tensors loaded", f"{len(matched.resized)} of them resized"]
-    which = [shorten(missing)] if missing else []
-    if norms:
-        outputs = sorted({name.partition(".")[0] for name in norms})
-        which.append(f"output norms {', '.join(outputs)} start afresh")
-    parts.append(f"{len(matched.missing)} missing" + (f" ({'; '.join(which)})" if which else ""))
-    parts.append(
-        f"{len(unexpected)} unexpected" + (f" ({shorten(unexpected)})" if unexpected else "")
-    )
-    if unused:
-        parts.append(f"{unused} of stages that are not in use")
-    where = f"under {matched.prefix!r} in" if matched.prefix else "from"
-    level = logging.WARNING if missing or unexpected else logging.INFO
-    return f"{', '.join(parts)}; {where}", level
 
 
 OF_A_RUN = re.compile(r"(epoch|iter)_\d+(_iter_\d+)?\.pth")

@@ -137,7 +137,7 @@ def _converted(weights: Weights, path: Path, map_location: Any = "cpu") -> Mappi
     if source is None or source.repository != weights.source:
         raise CheckpointError(f"{str(path)!r} holds no weights of {weights.source}")
     state_dict, _ = source.convert(state_dict)
-    arch = source.settings(state_dict)["arch"]
+    arch = source.backbone(state_dict)["arch"]
     if arch != weights.arch:
         raise CheckpointError(
             f"{str(path)!r} holds weights of the architecture {arch}, not of {weights.arch!r}"

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmsmlp.errors import CheckpointError, shorten
 from mmsmlp.registry import MODELS
 
-from .load import match
+from .load import load_tensors
 from .sources import SOURCES, Source, backbone_of, source_of
 
 TOLERANCE = 1e-4
@@ -80,28 +80,28 @@ def convert(
 
 def _convert_authors(weights: Mapping[str, Tensor], source: Source) -> Conversion:
     weights, modules = source.convert(weights)
-    backbone = dict(type=source.network, **source.settings(weights))
+    backbone = source.backbone(weights)
     num_classes = _num_classes(weights) or 1000
     with torch.device("meta"):
         network = Classifier(backbone, num_classes)
-    matched = match(network, weights)
+    loading = load_tensors(network, {name: x.to("meta") for name, x in weights.items()})
 
     def theirs(name: str) -> str:
         module, _, parameter = name.rpartition(".")
         return f"{modules[module]}.{parameter}" if module in modules else name[len("backbone.") :]
 
-    if wrong := {**matched.mismatched, **matched.resized}:
+    if wrong := {**loading.mismatched, **loading.resized}:
         shapes = [f"{theirs(name)} is {is_}, not {must}" for name, (is_, must) in wrong.items()]
         raise CheckpointError(f"{len(wrong)} of a wrong shape: {shorten(shapes)}")
     variant = backbone["arch"] if isinstance(backbone["arch"], str) else "custom"
     family = source.network.removeprefix("mmsmlp.").lower()
     return Conversion(
         f"{family}-{variant}_3rdparty" + ("_in1k" if num_classes == 1000 else ""),
-        matched.tensors,
+        {name: weights[name] for name in loading.loaded},
         dict(backbone=dict(backbone, out_indices=-1)),
         renamed=True,
-        left_over=[theirs(name) for name in matched.unexpected],
-        missing=[theirs(name) for name in matched.missing],
+        left_over=[theirs(name) for name in loading.unexpected],
+        missing=[theirs(name) for name in loading.missing],
     )
 
 
@@ -150,12 +150,11 @@ def verify(weights: Mapping[str, Tensor], reference: str) -> float:
             f"{reference!r} has no arrays 'input' and 'logits' to compare with: {error}"
         ) from error
     network = Classifier(backbone_of(weights), _num_classes(weights) or logits.shape[1])
-    matched = match(network, weights)
-    if lacking := [*matched.missing, *matched.mismatched]:
+    loading = load_tensors(network, weights)
+    if lacking := [*loading.missing, *loading.mismatched]:
         raise CheckpointError(
             f"comparing logits takes a whole classifier; it lacks {shorten(lacking)}"
         )
-    network.load_state_dict(matched.tensors, strict=False)
     with torch.inference_mode():
         given = network.eval()(x)
     if given.shape != logits.shape:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmsmlp.errors import ExportError
+from mmsmlp.errors import ExportError, one_line
 from mmsmlp.model_zoo.whole_models import build
 
-from .exporters import one_line
 from .metadata import config_of
 from .parts import KINDS, Part
 from .runtimes import Exported, use_exported

@@ -21,15 +21,6 @@ def library(name: str) -> ModuleType:
     return runner.library(name, "deploy", ExportError)
 
 
-def one_line(error: BaseException) -> str:
-    """The first line of an error's message, and its type."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # An exporter wraps what went wrong in what it was doing.
-    if error.__cause__ is not None:
-        return one_line(error.__cause__)
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
     """Within, exporters say nothing of their own insides."""

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmsmlp.errors import ExportError
+from mmsmlp.errors import ExportError, one_line
 
-from .exporters import one_line, quiet
+from .exporters import quiet
 
 # Batch, height and width that are traced: on no level a native size of a backbone of ours.
 TRACED = 2, 288, 320

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from mmsmlp.errors import ExportError
+from mmsmlp.errors import ExportError, one_line
 
-from .exporters import library, one_line, quiet
+from .exporters import library, quiet
 
 # From the first opset on that has Gelu, with LayerNormalization.
 OPSET = 20

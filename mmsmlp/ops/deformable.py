@@ -121,6 +121,7 @@ def modulated_deform_conv_forward(
 ) -> None:
     """Fill `output` with a convolution whose samples have weights, too (arXiv 1811.11168)."""
     places = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    offset, mask = (of_size(x, output) for x in (offset, mask))
     tensors = deform(input, weight, offset, mask, bias if with_bias else None)
     options = (*places, group, deformable_group, True)
     output.copy_(torch.ops.torchvision.deform_conv2d(*tensors, *options))
@@ -154,12 +155,36 @@ def modulated_deform_conv_backward(
     with_bias: bool,
 ) -> None:
     """Fill the gradients of all tensors."""
-    places = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    options = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
+    offset, mask = (of_size(x, grad_output) for x in (offset, mask))
     tensors = deform(input, weight, offset, mask, bias if with_bias else None)
-    found = deform_backward(grad_output, tensors, (*places, group, deformable_group, True))
-    targets = [grad_input, grad_weight, grad_offset, grad_mask, *([grad_bias] if with_bias else [])]
-    for target, gradient in zip(targets, found, strict=False):
+    found = deform_backward(grad_output, tensors, (*options, group, deformable_group, True))
+    targets = [
+        grad_input,
+        grad_weight,
+        *(of_size(x, grad_output) for x in (grad_offset, grad_mask)),
+    ]
+    for target, gradient in zip([*targets, *([grad_bias] * with_bias)], found, strict=False):
         target.copy_(gradient)
+
+
+def of_size(x: Tensor, output: Tensor) -> Tensor:
+    """Offsets or a mask as mmcv's operator reads them, which does not look at their size.
+
+    DyHead gives those of a level to a convolution of the next, smaller level: the operator takes
+    the first numbers of each image in the layout of the output, and leaves the rest alone.
+
+    Args:
+        x: (N, C, H, W), contiguous.
+        output: (N, C', H', W'), not larger.
+
+    Returns:
+        A view of x, (N, C, H', W').
+    """
+    size = output.shape[-2:]
+    if x.shape[-2:] == size:
+        return x
+    return x.view(len(x), -1)[:, : x.shape[1] * size.numel()].unflatten(1, (x.shape[1], *size))
 
 
 def deform_backward(

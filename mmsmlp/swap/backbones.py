@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import traceback
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -15,7 +14,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import to_2tuple
 from torch import nn
 
-from mmsmlp.errors import SwapError
+from mmsmlp.errors import SwapError, one_line
 from mmsmlp.model_zoo import BACKBONES
 from mmsmlp.weights import WEIGHTS, weights_for
 
@@ -164,16 +163,3 @@ def missing_package(error: Exception) -> str | None:
     """The package for want of which something failed, if that was the reason."""
     found = MISSING.search(str(error))
     return found and next(filter(None, found.groups()))
-
-
-def one_line(error: Exception) -> str:
-    """The type of an error and what it says, in a line; if that is nothing, where it comes from."""
-    return f"{type(error).__name__}: {' '.join(str(error).split()) or origin(error)}"
-
-
-def origin(error: Exception) -> str:
-    """The line of code that failed, and the innermost part of the model that ran it."""
-    selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    parts = [type(part).__name__ for part in selves if isinstance(part, nn.Module)]
-    *_, last = traceback.extract_tb(error.__traceback__)
-    return f"`{last.line}`" + (f" in {parts[-1]}" if parts else "")

@@ -13,10 +13,8 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.utils import is_installed
 
-from mmsmlp.errors import SwapError
+from mmsmlp.errors import SwapError, one_line
 from mmsmlp.model_zoo import SHIPPED, configs_of
-
-from .backbones import one_line
 
 DELETE = "_delete_"
 

@@ -18,9 +18,9 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmsmlp.apis.inference import Predictor
-from mmsmlp.errors import SwapError
+from mmsmlp.errors import SwapError, one_line
 
-from .backbones import build, one_line
+from .backbones import build
 
 # Height and width of the image: no multiples of strides, and enough for the last map of SSD.
 SIZE = (330, 310)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from mmsmlp.errors import SwapError
+from mmsmlp.errors import SwapError, one_line, origin
 from mmsmlp.model_zoo import dicts_in
 
-from .backbones import input_channels, one_line, origin, outputs_of, stages_of
+from .backbones import input_channels, outputs_of, stages_of
 from .levels import choose, undilated
 from .readers import find_channel_refs, host_of, rewrite, used_positions
 from .recipe import adapt_optimizer, adapt_preprocessing

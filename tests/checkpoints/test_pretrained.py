@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor, nn
 
-from mmsmlp.checkpoints import from_spach
+from mmsmlp.checkpoints import SPACH
 from mmsmlp.errors import CheckpointError
 from mmsmlp.models.backbones import SMLPNet
 from mmsmlp.models.layers import resampling_matrix
@@ -114,9 +114,7 @@ def test_weights_of_a_classifier_arrive(
     assert f"{type(model.backbone).__name__}: {loaded} tensors loaded" in line
     assert "0 of them resized" in line and "0 unexpected" in line
     assert line.endswith(f"under 'backbone.' in {tmp_path / 'classifier.pth'}")
-    assert ("(output norms norm0, norm1, norm2 start afresh)" in line) is (
-        network is not classifier
-    )
+    assert ("output norms norm0, norm1, norm2 start afresh" in line) is (network is not classifier)
 
 
 @NETWORKS
@@ -204,7 +202,7 @@ def test_wrappers_do_not_matter(how: str, tmp_path: Path) -> None:
 def test_the_authors_file_loads_as_it_is(
     spach_weights: dict, spach_network: dict, tmp_path: Path, log: list
 ) -> None:
-    converted, _ = from_spach(spach_weights)
+    converted, _ = SPACH.convert(spach_weights)
     torch.save({"model": spach_weights, "epoch": 299}, tmp_path / "smlp_s.pth")
     parent = Parent(dict(pretrained(spach_network, tmp_path / "smlp_s.pth"), type="SMLPNet"))
     parent.init_weights()
@@ -220,8 +218,8 @@ def test_what_is_missing_or_unexpected_is_warned_of(tmp_path: Path, log: list) -
     detector(pretrained(SMLPNET, tmp_path / "x.pth")).init_weights()
     level, line = about_loading(log)
     assert level == logging.WARNING
-    assert "13 missing (stages.1.blocks.0.mlp.fc1.bias; output norms norm0, norm1, norm2" in line
-    assert "2 unexpected (stages.1.blocks.7.weight, pos_embed)" in line
+    assert "1 missing (stages.1.blocks.0.mlp.fc1.bias)" in line
+    assert "2 unexpected (pos_embed, stages.1.blocks.7.weight)" in line
 
 
 @pytest.mark.parametrize("way", ["missing", "unexpected"])
@@ -276,7 +274,8 @@ def test_stages_that_were_not_built_are_not_missed(tmp_path: Path, log: list) ->
     unused += [k for k in weights if k.startswith("backbone.norm3")]
     level, line = about_loading(log)
     assert level == logging.INFO
-    assert f"0 unexpected, {len(unused)} of stages that are not in use" in line
+    assert "0 unexpected" in line
+    assert f"{len(unused)} of stages that are not in use" in line
 
 
 def test_pretrained_weights_come_after_all_other_initialisers(tmp_path: Path) -> None:
@@ -363,5 +362,5 @@ def test_half_an_axial_map_is_not_resized(tmp_path: Path) -> None:
     del weights["backbone.stages.0.blocks.0.smlp.row.bias"]
     torch.save(weights, tmp_path / "x.pth")
     model = detector(pretrained(SMLPNET, tmp_path / "x.pth"))
-    with pytest.raises(CheckpointError, match=r"SMLPNet cannot load .*size mismatch .*row\.weight"):
+    with pytest.raises(CheckpointError, match=r"cannot load .*: 1 of another shape: .*row\.weight"):
         model.init_weights()

@@ -12,8 +12,8 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mmsmlp.checkpoints import (
+    CYCLEMLP,
     download,
-    from_cyclemlp,
     guard_loading,
     named_weights,
     read_checkpoint,
@@ -96,7 +96,7 @@ def test_a_network_starts_from_weights_by_name(
     init_cfg = dict(type="Pretrained", checkpoint=f"mmsmlp://{NAME}", prefix="backbone.")
     network = CycleMLP(ARCH, init_cfg=init_cfg)
     network.init_weights()
-    expected, _ = from_cyclemlp(cyclemlp_weights)
+    expected, _ = CYCLEMLP.convert(cyclemlp_weights)
     for name, value in network.state_dict().items():
         if not name.startswith(("norm0", "norm1", "norm2")):
             assert torch.equal(value, expected[f"backbone.{name}"]), name
@@ -113,7 +113,7 @@ def test_mmengine_loads_them_by_name(
     if guarded:
         guard_loading()
     checkpoint = CheckpointLoader.load_checkpoint(f"mmsmlp://{NAME}", map_location="cpu")
-    expected, _ = from_cyclemlp(cyclemlp_weights)
+    expected, _ = CYCLEMLP.convert(cyclemlp_weights)
     assert checkpoint["state_dict"].keys() == expected.keys()
     assert read_checkpoint(f"mmsmlp://{NAME}")["meta"]["licence"] == "MIT"
 
@@ -125,7 +125,7 @@ def test_a_guarded_load_from_takes_the_authors_file(
     guard_loading()
     torch.save({"model": cyclemlp_weights}, tmp_path / "theirs.pth")
     checkpoint = CheckpointLoader.load_checkpoint(str(tmp_path / "theirs.pth"), map_location="cpu")
-    assert checkpoint["state_dict"].keys() == from_cyclemlp(cyclemlp_weights)[0].keys()
+    assert checkpoint["state_dict"].keys() == CYCLEMLP.convert(cyclemlp_weights)[0].keys()
 
 
 @pytest.mark.parametrize("breaks", [1, 100])

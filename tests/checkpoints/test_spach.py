@@ -3,13 +3,12 @@
 import pytest
 import torch
 
-from mmsmlp.checkpoints import from_spach, is_spach
-from mmsmlp.errors import CheckpointError
+from mmsmlp.checkpoints import SPACH, source_of
 from mmsmlp.models.backbones import SMLPNet
 
 
 def test_every_tensor_gets_a_name_of_ours(spach_weights: dict, spach_network: dict) -> None:
-    converted, modules = from_spach(spach_weights)
+    converted, modules = SPACH.convert(spach_weights)
     backbone = SMLPNet(**spach_network, out_indices=-1)
     shapes = {f"backbone.{name}": value.shape for name, value in backbone.state_dict().items()}
     shapes |= {"head.fc.weight": (10, 64), "head.fc.bias": (10,)}
@@ -20,7 +19,7 @@ def test_every_tensor_gets_a_name_of_ours(spach_weights: dict, spach_network: di
 
 def test_the_axes_are_those_that_the_code_mixes(spach_weights: dict) -> None:
     """`proj_h` is applied to (B, W, C, H): it mixes along the width."""
-    converted, _ = from_spach(spach_weights)
+    converted, _ = SPACH.convert(spach_weights)
     for theirs, ours in (("proj_h", "row"), ("proh_w", "column")):
         expected = spach_weights[f"token_mix.3.1.{theirs}.weight"][:, :, 0, 0]
         assert torch.equal(converted[f"backbone.stages.2.blocks.0.smlp.{ours}.weight"], expected)
@@ -28,16 +27,16 @@ def test_the_axes_are_those_that_the_code_mixes(spach_weights: dict) -> None:
 
 def test_wrappers_come_off(spach_weights: dict) -> None:
     wrapped = {f"module.model.{name}": value for name, value in spach_weights.items()}
-    assert from_spach(wrapped)[0].keys() == from_spach(spach_weights)[0].keys()
-    names = from_spach(wrapped)[1]
+    assert SPACH.convert(wrapped)[0].keys() == SPACH.convert(spach_weights)[0].keys()
+    names = SPACH.convert(wrapped)[1]
     assert names["backbone.norm3"] == "module.model.batch_norm"
 
 
 @pytest.mark.parametrize("lost", ["token_mix.1.", "channel_mix.5.1.weight", "to_patch_embedding"])
 def test_what_is_missing_does_not_shift_what_is_there(lost: str, spach_weights: dict) -> None:
-    whole, _ = from_spach(spach_weights)
+    whole, _ = SPACH.convert(spach_weights)
     rest = {name: value for name, value in spach_weights.items() if not name.startswith(lost)}
-    converted, _ = from_spach(rest)
+    converted, _ = SPACH.convert(rest)
     assert len(converted) == len(rest) < len(whole)
     for name, value in converted.items():
         assert torch.equal(value, whole[name])
@@ -45,12 +44,9 @@ def test_what_is_missing_does_not_shift_what_is_there(lost: str, spach_weights: 
 
 def test_unknown_modules_keep_their_names(spach_weights: dict) -> None:
     spach_weights["relative.table"] = torch.zeros(2)
-    assert "backbone.relative.table" in from_spach(spach_weights)[0]
+    assert "backbone.relative.table" in SPACH.convert(spach_weights)[0]
 
 
 def test_others_are_not_mistaken_for_it(spach_weights: dict, spach_network: dict) -> None:
-    assert is_spach(spach_weights)
-    ours = SMLPNet(**spach_network).state_dict()
-    assert not is_spach(ours)
-    with pytest.raises(CheckpointError, match="no weights of microsoft/SPACH's sMLPNet"):
-        from_spach(ours)
+    assert source_of(spach_weights) is SPACH
+    assert source_of(SMLPNet(**spach_network).state_dict()) is None

@@ -160,13 +160,18 @@ def test_deform_conv(use, compiled, ours, dtype, groups, deform_groups, options)
 @pytest.mark.parametrize("biased", [True, False])
 @pytest.mark.parametrize("deform_groups", [1, 2])
 @pytest.mark.parametrize("options", [(1, 1, 1), ((2, 1), (0, 1), (1, 2))])
-def test_modulated_deform_conv(use, compiled, ours, dtype, biased, deform_groups, options) -> None:
+@pytest.mark.parametrize("larger", [0, 3])
+def test_modulated_deform_conv(
+    use, compiled, ours, dtype, biased, deform_groups, options, larger
+) -> None:
+    """Also with maps of offsets that are larger than the output."""
     generator = torch.Generator().manual_seed(0)
     x, weight, bias = (
         torch.rand(*shape, generator=generator).to(dtype) - 0.5
         for shape in [(2, 4, 9, 8), (6, 4, 3, 3), (6,)]
     )
     size = torch.nn.functional.conv2d(x, weight, None, *options).shape[2:]
+    size = (size[0] + larger, size[1])
     offset = torch.randn(2, 18 * deform_groups, *size, generator=generator).to(dtype) * 3
     mask = torch.rand(2, 9 * deform_groups, *size, generator=generator).to(dtype)
 

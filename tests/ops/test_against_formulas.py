@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import deform_conv2d
 
 ops = pytest.importorskip("mmcv.ops")
 REGIONS = torch.tensor(
@@ -236,3 +237,25 @@ def test_nms_of_boxes_in_other_precisions() -> None:
     scores = torch.tensor([0.5, 0.75, 0.25])
     for dtype in (torch.half, torch.bfloat16, torch.double):
         assert ops.nms(boxes.to(dtype), scores.to(dtype), 0.5)[1].tolist() == [1, 2]
+
+
+def test_offsets_of_a_larger_map_are_read_in_the_layout_of_the_output() -> None:
+    """As mmcv's compiled operator does, which DyHead gives the offsets of the level below."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.rand(2, 4, 4, 5, generator=generator), torch.rand(6, 4, 3, 3)
+    offset = torch.randn(2, 18, 8, 10, generator=generator, requires_grad=True)
+    mask = torch.rand(2, 9, 8, 10, generator=generator, requires_grad=True)
+    y = ops.modulated_deform_conv2d(x, offset, mask, weight, None, 1, 1, 1, 1, 1)
+    of_output = [
+        torch.tensor([row.ravel()[: channels * 20] for row in map_.detach().numpy()])
+        for map_, channels in ((offset, 18), (mask, 9))
+    ]
+    leaves = [x.view(2, -1, 4, 5).requires_grad_() for x in of_output]
+    expected = deform_conv2d(x, leaves[0], weight, None, 1, 1, 1, leaves[1])
+    torch.testing.assert_close(y, expected)
+    found = torch.autograd.grad(y.square().sum(), [offset, mask])
+    gradients = torch.autograd.grad(expected.square().sum(), leaves)
+    for gradient, of_leaf in zip(found, gradients, strict=True):
+        read, unread = gradient.flatten(1).tensor_split([of_leaf[0].numel()], dim=1)
+        torch.testing.assert_close(read, of_leaf.flatten(1))
+        assert not unread.any()

@@ -8,10 +8,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmsmlp.errors import SwapError
+from mmsmlp.errors import SwapError, one_line
 from mmsmlp.models.backbones import SMLPNet
 from mmsmlp.swap import build_model, predict_noise, swap_backbone
-from mmsmlp.swap.backbones import build, one_line
+from mmsmlp.swap.backbones import build
 from mmsmlp.swap.recipe import RGB
 
 SMALL = dict(arch=dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratio=2), img_size=64)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 import mmsmlp
+from mmsmlp.checkpoints import SPACH
 from mmsmlp.checkpoints.publishing import Classifier
-from mmsmlp.checkpoints.spach import smlpnet_settings
 from mmsmlp.models.backbones import SMLPNet
 
 ROOT = Path(__file__).parents[2]
@@ -124,11 +124,11 @@ def test_the_variant_is_recognised(variant: str) -> None:
             dict(type="mmsmlp.SMLPNet", arch=variant, img_size=(192, 256)), 1000
         ).state_dict()
     expected = dict(arch=variant, img_size=(192, 256), in_channels=3)
-    assert smlpnet_settings(weights) == expected
+    assert SPACH.settings(weights) == expected
     for name in list(weights):
         if "fuse" in name or "norm1" in name or "blocks.1.smlp" in name:
             weights[name] = torch.empty(3, 3, device="meta")
-    assert smlpnet_settings(weights) == expected
+    assert SPACH.settings(weights) == expected
 
 
 def test_a_folder_gets_a_file_of_openmmlabs_name(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -201,6 +202,7 @@ def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RAT
         subject: Which one.
         drop_path_rate: Of networks that have drop path; each network's default if None.
     """
+    _supply_operators()
     if subject.is_ours:
         import mmsmlp.backbones  # noqa: F401, by the name that earlier checkouts have as well
         from mmsmlp.swap.backbones import BACKBONES
@@ -219,3 +221,12 @@ def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RAT
     init_default_scope(library)
     network = importlib.import_module(f"{library}.registry").MODELS.build(ConfigDict(cfg))
     return with_deform_conv(network) if subject.name.endswith("_deform") else network
+
+
+def _supply_operators() -> None:
+    """mmcv's operators for a checkout of before they were in this package."""
+    if importlib.util.find_spec("mmsmlp.ops") is None:
+        path = Path(__file__).parents[2] / "mmsmlp/ops/__init__.py"
+        spec = importlib.util.spec_from_file_location("mmsmlp.ops", path)
+        module = sys.modules["mmsmlp.ops"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)

@@ -18,9 +18,8 @@ from rich.progress import track
 from torch import Tensor
 
 from mmsmlp.engine.runner import find_config, markdown_table
-from mmsmlp.errors import SwapError
+from mmsmlp.errors import SwapError, one_line
 from mmsmlp.swap import build_model, read_config, swap_backbone
-from mmsmlp.swap.backbones import one_line
 
 DOCUMENT = DOCS / "swap.md"
 ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), patch_sizes=(4, 2, 2, 2), mlp_ratio=2)

@@ -18,10 +18,9 @@ from rich.progress import track
 from swap_matrix import BACKBONES
 
 from mmsmlp.engine.runner import find_config, markdown_table
-from mmsmlp.errors import SwapError
+from mmsmlp.errors import SwapError, one_line
 from mmsmlp.model_zoo import configs_of
 from mmsmlp.swap import build_model, read_config, swap_backbone
-from mmsmlp.swap.backbones import one_line
 
 DOCUMENT = DOCS / "swap_all.md"
 LIBRARIES = ("mmdet", "mmseg")

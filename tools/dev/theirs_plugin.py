@@ -23,11 +23,11 @@ from mmsmlp.errors import SwapError
 from mmsmlp.swap import swap_backbone
 from mmsmlp.swap.backbones import outputs_of
 
-SMALL = dict(embed_dims=(16, 32, 48, 64), depths=(1, 1, 1, 1), mlp_ratio=2)
+SMALL = dict(embed_dims=(16, 32, 48, 64), depths=(1, 1, 1, 1))
 NETWORKS = {
-    "smlpnet": dict(type="mmsmlp.SMLPNet", arch=SMALL),
-    "s2mlpv2": dict(type="mmsmlp.S2MLPv2", arch=dict(SMALL, patch_sizes=(4, 2, 2, 2))),
-    "cyclemlp": dict(type="mmsmlp.CycleMLP", arch=dict(SMALL, mlp_ratio=(2, 2, 2, 2))),
+    "smlpnet": dict(type="mmsmlp.SMLPNet", arch=dict(SMALL, mlp_ratio=2)),
+    "s2mlpv2": dict(type="mmsmlp.S2MLPv2", arch=dict(SMALL, mlp_ratio=2, patch_sizes=(4, 2, 2, 2))),
+    "cyclemlp": dict(type="mmsmlp.CycleMLP", arch=dict(SMALL, mlp_ratios=(2, 2, 2, 2))),
 }
 LIBRARY = os.environ["MMSMLP_THEIRS_LIBRARY"]
 NETWORK = NETWORKS[os.environ["MMSMLP_THEIRS_NETWORK"]]
@@ -35,14 +35,21 @@ REPORT = Path(os.environ["MMSMLP_THEIRS_REPORT"])
 swaps = 0
 
 
-def classifier_backbone(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A backbone of ours with the channels of a classifier's old one, so nothing else changes."""
-    channels = outputs_of(old, "mmpretrain").channels
+def of_same_channels(old: Mapping[str, Any]) -> dict[str, Any]:
+    """A backbone of ours with the channels of the old one, so nothing else changes.
+
+    They are those of its first stages for mmseg, whose tests have images of 8 pixels and batch
+    norms behind the backbone, and of its last ones for mmpretrain.
+    """
+    channels, dims = outputs_of(old, LIBRARY).channels, NETWORK["arch"]["embed_dims"]
     if len(channels) > 4:
         raise SwapError(f"its backbone has {len(channels)} outputs, and ours has 4")
-    dims = (*NETWORK["arch"]["embed_dims"][: 4 - len(channels)], *channels)
-    arch = dict(NETWORK["arch"], embed_dims=dims)
-    return dict(NETWORK, arch=arch, out_indices=tuple(range(4 - len(channels), 4)))
+    first = 0 if LIBRARY == "mmseg" else 4 - len(channels)
+    last = first + len(channels)
+    arch = dict(NETWORK["arch"], embed_dims=(*dims[:first], *channels, *dims[last:]))
+    new = dict(NETWORK, arch=arch, out_indices=tuple(range(first, last)))
+    outputs_of(new, LIBRARY)  # some networks need more channels
+    return new
 
 
 def swapped(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -53,8 +60,8 @@ def swapped(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
         return cfg
     plain = ConfigDict(copy.deepcopy(cfg)).to_dict()
     try:
-        if LIBRARY == "mmpretrain":
-            model = dict(plain, backbone=classifier_backbone(plain["backbone"]))
+        if LIBRARY == "mmpretrain" or backbone["type"] == "ExampleBackbone":  # of mmseg's tests
+            model = dict(plain, backbone=of_same_channels(plain["backbone"]))
         else:
             model = swap_backbone(dict(default_scope=LIBRARY, model=plain), NETWORK)["model"]
     except SwapError as error:
@@ -96,7 +103,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     elif report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         reason = crash.message if crash else str(report.longrepr)
-    line = dict(test=report.nodeid, outcome=report.outcome, swaps=swaps, reason=reason[:500])
+    if len(reason) > 500:  # a model that is printed
+        reason = f"{reason[:200]} … {reason[-200:]}"
+    line = dict(test=report.nodeid, outcome=report.outcome, swaps=swaps, reason=reason)
     with REPORT.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 

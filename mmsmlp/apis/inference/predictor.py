@@ -18,9 +18,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmsmlp.deploy.exporters import one_line
 from mmsmlp.engine.runner import find_test_pipeline
-from mmsmlp.errors import UsageError
+from mmsmlp.errors import UsageError, one_line
 
 # In the names of steps that choose the part of an image and its size.
 SIZING = ("Resize", "Rescale", "Crop")

@@ -12,8 +12,7 @@ from mmengine.structures import BaseDataElement
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from mmsmlp.deploy.exporters import one_line
-from mmsmlp.errors import UsageError
+from mmsmlp.errors import UsageError, one_line
 
 from .predictor import Predictor, Prepared
 from .sources import Frame, Source, frames_of, quiet

@@ -80,31 +80,15 @@ class AtomicCheckpointHook(CheckpointHook):
             self._save_checkpoint_with_step(runner, step, dict(epoch=runner.epoch, iter=done))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int | str, meta: dict) -> None:
-        if not self.atomic:
-            super()._save_checkpoint_with_step(runner, step, meta)
-            return
-        hub = runner.message_hub
-        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
-            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
-                self.file_backend.remove(self._path(self.keep_ckpt_ids[0]))
-            self.keep_ckpt_ids.append(step)  # and the first one drops out
-            hub.update_info("keep_ckpt_ids", list(self.keep_ckpt_ids))
-        # Should this run be killed before it can remove them, the next one does.
-        hub.update_info("outdated_ckpts", sorted(self.file_backend.outdated))
-        self.last_ckpt = self._path(step)
-        hub.update_info("last_ckpt", self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            self.filename_tmpl.format(step),
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
-        if is_main_process():
-            write_atomically(self.last_ckpt.encode(), Path(runner.work_dir, "last_checkpoint"))
+        if self.atomic:
+            kept = self.keep_ckpt_ids if self.max_keep_ckpts > 0 else ()
+            if len(kept) == self.max_keep_ckpts and step not in kept:
+                self.file_backend.remove(self._path(kept[0]))
+            # Should this run be killed before it can remove them, the next one does.
+            outdated = sorted(self.file_backend.outdated)
+            runner.message_hub.update_info("outdated_ckpts", outdated)
+        super()._save_checkpoint_with_step(runner, step, meta)
+        if self.atomic and is_main_process():
             self.file_backend.remove_outdated(*self._best())
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:

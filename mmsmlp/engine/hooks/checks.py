@@ -26,7 +26,8 @@ from mmsmlp.registry import HOOKS
 ADVICE = "lower the learning rate, or clip gradients by optim_wrapper.clip_grad"
 
 
-@HOOKS.register_module()
+# The second name is that of former releases, in the configs that they dumped.
+@HOOKS.register_module(name=["CheckWeightsHook", "MatchedWeightsHook"])
 class CheckWeightsHook(Hook):
     """Checks what a run loads; mmengine loads what fits and continues.
 

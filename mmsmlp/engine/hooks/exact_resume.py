@@ -40,8 +40,8 @@ class ExactResumeHook(Hook):
 
     Checkpoints say how many images of the current pass were trained on. With another batch size or
     number of ranks, the run continues behind these images; with other data or another sampler, it
-    starts the pass with its first image. A sampler or loop that is not known is left to mmengine.
-    Each of these is logged.
+    starts the pass with its first image. A sampler or loop that is not known is left to mmengine,
+    and so is a checkpoint that does not say it. Each of these is logged.
 
     Not covered: GPU kernels that are not deterministic, and generators other than Python's, NumPy's
     and torch's.
@@ -61,6 +61,8 @@ class ExactResumeHook(Hook):
         loop, loader = runner.train_loop, runner.train_dataloader
         self.by_epoch = isinstance(loop, EpochBasedTrainLoop)
         self.order, unknown = _order(loop, loader)
+        if runner.iter and not self.place:  # saved without this hook, or with what is not known
+            unknown = unknown or "a checkpoint that does not say where in the data it was"
         if unknown:
             level = "warning" if runner.iter else "info"
             getattr(runner.logger, level)(
@@ -93,33 +95,22 @@ class ExactResumeHook(Hook):
             sampler.indices = sampler._indices_of_rank()
         if hasattr(batches, "_aspect_ratio_buckets"):
             batches._aspect_ratio_buckets = [[] for _ in batches._aspect_ratio_buckets]
-        stream = _passes(loader, first_pass)
-        if not hasattr(loop.dataloader_iterator, "skip_iter"):
-            # This release of mmengine draws again all that was trained on.
-            stream = chain(repeat(None, runner.iter), stream)
-        loop.dataloader_iterator = _Stream(stream)
+        # The loop drops as many batches as it has trained on.
+        loop.dataloader_iterator = _Stream(
+            chain(repeat(None, runner.iter), _passes(loader, first_pass))
+        )
 
     def _position(self, runner: Runner) -> tuple[int, int, str]:
         """Passes that are complete, images of the next one that are done, and what to log."""
-        length, place = len(self.batches), self.place
-        if not runner.iter:
+        place = self.place
+        if not place:
             return 0, 0, ""
-        if not place:  # saved without this hook
-            if not self.by_epoch:
-                done = (0, runner.iter) if self._is_endless() else divmod(runner.iter, length)
-                return done[0], done[1] * self.batch_size, ""
-            line = (
-                f"the checkpoint does not say where epoch {runner.epoch + 1} was: it starts anew"
-                if runner.iter != runner.epoch * length
-                else ""
-            )
-            return runner.epoch, 0, line
         number, images = place["passes"], place["images"]
         size, where = place["batch_size"], f"pass {number + 1} over the training set"
         if not images:
             return number, 0, ""
         if images >= place["num_images"] and not self._is_endless():  # an epoch before its end
-            return number, length * self.batch_size, ""
+            return number, len(self.batches) * self.batch_size, ""
         if (place["num_images"], place["order"]) != (self._num_images(runner), self.order):
             return number, 0, f"the training set or its sampler was changed: {where} starts anew"
         if size == self.batch_size:
@@ -228,7 +219,9 @@ class _Stream:
         return next(self.batches)
 
     def skip_iter(self, number: int) -> None:
-        """Nothing is left to skip."""
+        """Drop batches; older releases of mmengine call ``next`` for that."""
+        for _ in range(number):
+            next(self)
 
 
 def _passes(loader: DataLoader, first: int) -> Iterator:

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
+from itertools import zip_longest
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import mmcv
 import numpy as np
-from matplotlib.figure import Figure
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -22,7 +22,8 @@ from mmengine.visualization import Visualizer
 from torch.utils.data import Dataset
 
 from mmsmlp.registry import HOOKS
-from mmsmlp.visualization import draw_comparison
+from mmsmlp.visualization import Curves, draw_comparison, draw_curves, save
+from mmsmlp.visualization.style import new_figure
 
 
 def only_report(method: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +53,7 @@ class LossCurveHook(Hook):
     training ends.
 
     Args:
-        window: Iterations that the smoothed line averages over.
+        window: Iterations that a point averages over.
         filename: Name of the picture.
     """
 
@@ -73,37 +74,15 @@ class LossCurveHook(Hook):
         self._draw(runner)
 
     def _draw(self, runner: Runner) -> None:
-        losses = {
-            name.removeprefix("train/"): buffer.data[0]
-            for name, buffer in runner.message_hub.log_scalars.items()
-            if name.startswith("train/") and "loss" in name
-        }
-        if not losses:
-            return
-        # The object interface: pyplot would keep state between figures and pick a backend.
-        figure = Figure(figsize=(9, 5), layout="constrained")
-        axes = figure.add_subplot()
-        for name, values in sorted(losses.items(), key=lambda item: item[0] != "loss"):
-            total = name == "loss"
-            steps = np.arange(1, len(values) + 1)
-            if total:
-                axes.plot(steps, values, color="0.8", linewidth=0.8)
-            axes.plot(
-                *self._smooth(steps, values),
-                label="loss (total)" if total else name,
-                color="black" if total else None,
-                linewidth=2 if total else 1,
-            )
-        axes.set(xlabel="iteration", ylabel=f"loss (mean over {self.window} iterations)")
-        axes.set_ylim(bottom=0)
-        axes.set_title(runner.experiment_name, fontsize=9)
-        axes.grid(alpha=0.3)
-        axes.legend()
-        figure.savefig(Path(runner.work_dir) / self.filename, dpi=120)
-
-    def _smooth(self, steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        window = min(self.window, len(values))
-        return steps[window - 1 :], np.convolve(values, np.full(window, 1 / window), mode="valid")
+        curves = {}
+        for name, buffer in runner.message_hub.log_scalars.items():
+            if name.startswith("train/") and "loss" in name:
+                values = buffer.data[0]
+                window = min(self.window, len(values))
+                means = np.convolve(values, np.full(window, 1 / window), mode="valid")
+                curves[name.removeprefix("train/")] = Curves(dict(enumerate(means, window)))
+        if curves:
+            save(draw_curves(curves, []), Path(runner.work_dir, self.filename))
 
 
 @HOOKS.register_module()
@@ -163,20 +142,19 @@ class PredictionSheetHook(Hook):
     def _after_epoch(self, runner: Runner, mode: str = "train") -> None:
         if mode == "train" or not self._panels:
             return
-        columns = 2
-        rows = ceil(len(self._panels) / columns)
+        rows = ceil(len(self._panels) / 2)
         aspect = np.mean([panel.shape[0] / panel.shape[1] for panel in self._panels])
-        figure = Figure(figsize=(8 * columns, 8 * aspect * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes in grid.flat:
+        figure = new_figure(12, 6 * aspect * rows)
+        for axes, panel in zip_longest(figure.subplots(rows, 2).flat, self._panels):
             axes.axis("off")
-        for axes, panel in zip(grid.flat, self._panels, strict=False):
-            axes.imshow(panel, interpolation="nearest")
+            if panel is not None:
+                axes.imshow(panel, interpolation="nearest")
         figure.suptitle("ground truth, then prediction")
-        figure.savefig(Path(runner.work_dir) / self.filename, dpi=80)
+        save(figure, Path(runner.work_dir, self.filename))
 
 
-@HOOKS.register_module()
+# The second name is that of former releases, in the configs that they dumped.
+@HOOKS.register_module(name=["AnnotationReportHook", "LeftOutHook"])
 class AnnotationReportHook(Hook):
     """Reports COCO annotations that mmdet drops or relabels without a warning.
 

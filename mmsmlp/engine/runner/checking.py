@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmsmlp.errors import UsageError
 
 from .data_folders import check_data_folders
+from .datasets import inner_datasets
 
 
 def check_data(cfg: Config, *splits: str) -> None:
@@ -24,34 +25,31 @@ def check_data(cfg: Config, *splits: str) -> None:
         splits: Of ``'train'``, ``'val'`` and ``'test'``.
 
     Raises:
-        UsageError: If a file or folder is missing; the message says which and what to do.
+        UsageError: If a file or folder is missing, and the message says which and what to do; or
+            if a pipeline for validation or testing is empty.
     """
     for split in splits:
         dataloader = cfg.get(f"{split}_dataloader") or {}
-        for path in _paths_of(dataloader.get("dataset")):
-            if "://" not in path and not os.path.exists(path):
-                raise UsageError(
-                    f"{split}_dataloader: there is no {path} (looked in {Path.cwd()}). Put the "
-                    "data there, set data_root to where it is, or add --mini to use the built-in "
-                    "mini data set"
-                )
+        for dataset in inner_datasets(dataloader.get("dataset")):
+            if split != "train" and dataset.get("pipeline") == []:
+                raise UsageError(f"{split}_dataloader: pipeline must have steps, got []")
+            for path in _paths_of(dataset):
+                if "://" not in path and not os.path.exists(path):
+                    raise UsageError(
+                        f"{split}_dataloader: there is no {path} (looked in {Path.cwd()}). Put the "
+                        "data there, set data_root to where it is, or add --mini to use the "
+                        "built-in mini data set"
+                    )
     check_data_folders(cfg, *splits)
 
 
-def _paths_of(dataset: Any) -> Iterator[str]:
-    """Annotation files and image folders of a data set, or of those that it wraps."""
-    if isinstance(dataset, (list, tuple)):
-        for part in dataset:
-            yield from _paths_of(part)
-    elif isinstance(dataset, dict):
-        root = dataset.get("data_root") or ""
-        prefix = dataset.get("data_prefix") or {}
-        prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
-        for part in [dataset.get("ann_file"), *prefixes]:
-            if part and isinstance(part, str):
-                yield os.path.join(root, part)
-        for wrapped in ("dataset", "datasets"):
-            yield from _paths_of(dataset.get(wrapped))
+def _paths_of(dataset: dict[str, Any]) -> Iterator[str]:
+    """Annotation file and image folders of a data set."""
+    prefix = dataset.get("data_prefix") or {}
+    prefixes = prefix.values() if isinstance(prefix, dict) else [prefix]
+    for part in [dataset.get("ann_file"), *prefixes]:
+        if part and isinstance(part, str):
+            yield os.path.join(dataset.get("data_root") or "", part)
 
 
 def check_new_config(out: Path, force: bool) -> None:

@@ -32,8 +32,9 @@ def inner_datasets(dataset: Any) -> Iterator[dict[str, Any]]:
         if not parts:
             yield dict(dataset)
         for inner in inner_datasets(parts):
-            steps = [*(inner.get("pipeline") or []), *(dataset.get("pipeline") or [])]
-            yield {**inner, "pipeline": steps}
+            if more := dataset.get("pipeline"):
+                inner["pipeline"] = [*(inner.get("pipeline") or []), *more]
+            yield inner
 
 
 def find_test_pipeline(cfg: Config) -> list[dict[str, Any]]:

@@ -38,20 +38,17 @@ def test_lines_are_running_means_of_every_loss(runner, monkeypatch) -> None:
         runner.message_hub.update_scalar("train/lr", 0.1)
         runner.message_hub.update_scalar("val/loss_of_another_kind", 5.0)
     lines = drawn_lines(LossCurveHook(window=2), runner, monkeypatch)
-    smoothed = {label: line for label, line in lines.items() if not label.startswith("_")}
-    assert set(smoothed) == {"loss (total)", "loss_mask"}
-    np.testing.assert_array_equal(smoothed["loss (total)"][0], [2, 3, 4, 5])
-    np.testing.assert_allclose(smoothed["loss (total)"][1], [7, 5, 3, 1])
-    np.testing.assert_allclose(smoothed["loss_mask"][1], [1.75, 1.25, 0.75, 0.25])
-    raw = [line for label, line in lines.items() if label.startswith("_")]
-    np.testing.assert_array_equal(raw[0][1], losses)
+    assert set(lines) == {"loss", "loss_mask"}
+    np.testing.assert_array_equal(lines["loss"][0], [2, 3, 4, 5])
+    np.testing.assert_allclose(lines["loss"][1], [7, 5, 3, 1])
+    np.testing.assert_allclose(lines["loss_mask"][1], [1.75, 1.25, 0.75, 0.25])
     assert matplotlib.image.imread(Path(runner.work_dir) / "loss_curve.png").std() > 0.01
 
 
 def test_a_run_shorter_than_the_window_is_drawn_too(runner, monkeypatch) -> None:
     runner.message_hub.update_scalar("train/loss", 3.0)
     lines = drawn_lines(LossCurveHook(window=20), runner, monkeypatch)
-    np.testing.assert_array_equal(lines["loss (total)"], [[1], [3.0]])
+    np.testing.assert_array_equal(lines["loss"], [[1], [3.0]])
 
 
 def test_nothing_to_draw_writes_nothing(runner) -> None:

@@ -25,6 +25,15 @@ def test_wrapped_data_sets_are_looked_into(tmp_path: Path) -> None:
     check_data(config(wrap), "train")
 
 
+def test_an_empty_pipeline_of_a_test_set_is_an_error() -> None:
+    part = dict(type="A", pipeline=[])
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(type="ConcatDataset", datasets=[part]))))
+    with pytest.raises(UsageError, match=r"^test_dataloader: pipeline must have steps, got \[\]$"):
+        check_data(cfg, "test")
+    part.pop("pipeline")  # a data set of one's own may have no such argument
+    check_data(Config(dict(test_dataloader=dict(dataset=part))), "test")
+
+
 @pytest.mark.parametrize(
     "dataset",
     [

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.ops import deform_conv2d
 
-from mmsmlp.checkpoints import from_cyclemlp
+from mmsmlp.checkpoints import CYCLEMLP
 from mmsmlp.models.backbones import CycleMLP
 from mmsmlp.models.backbones.cyclemlp import CycleMixing, CycleMLPBlock
 from mmsmlp.models.layers import CycleFC
@@ -15,7 +15,7 @@ ARCH = dict(embed_dims=(8, 16, 24, 32), depths=(1, 2, 1, 1), mlp_ratios=(4, 4, 4
 
 @pytest.fixture
 def converted(cyclemlp_weights: dict) -> dict[str, torch.Tensor]:
-    return from_cyclemlp(cyclemlp_weights)[0]
+    return CYCLEMLP.convert(cyclemlp_weights)[0]
 
 
 @pytest.mark.parametrize("size", ["64x64", "64x96"])

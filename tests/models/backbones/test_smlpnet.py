@@ -12,7 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmsmlp.checkpoints import from_spach
+from mmsmlp.checkpoints import SPACH
 from mmsmlp.models.backbones import SMLPNet
 
 MINI = dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3)
@@ -22,7 +22,7 @@ MINI = dict(embed_dims=(8, 16, 32, 64), depths=(1, 2, 2, 1), mlp_ratio=3)
 def network(spach_weights: dict) -> SMLPNet:
     """Ours with the authors' weights; only the norms of the first three outputs are extra."""
     network = SMLPNet(MINI, img_size=64).eval()
-    converted, _ = from_spach(spach_weights)
+    converted, _ = SPACH.convert(spach_weights)
     weights = {
         name.removeprefix("backbone."): value
         for name, value in converted.items()

@@ -32,13 +32,19 @@ TESTS = [
     dict(test="c", outcome="skipped", swaps=0, reason="Skipped: refused: its backbone has 5"),
     dict(test="d", outcome="passed", swaps=0, reason=""),
     dict(test="e", outcome="failed", swaps=1, reason="RuntimeError: x is not installed"),
+    dict(
+        test="f",
+        outcome="failed",
+        swaps=1,
+        reason="A() is not an instance of <class 'mmpretrain.models.backbones.resnet.ResNet'>",
+    ),
 ]
 
 
 def test_a_row_counts_tests_with_a_backbone_of_ours() -> None:
     pytest.importorskip("mmpretrain")
     assert theirs.row("mmpretrain", "smlpnet", TESTS)[1:] == [
-        *("smlpnet", "3", "1", "1", "1", "0", "1", "1")
+        *("smlpnet", "4", "1", "1", "2", "0", "1", "1")
     ]
 
 
@@ -46,6 +52,7 @@ def test_reasons_are_counted_on_a_line_each() -> None:
     assert theirs.reasons({("mmdet", "a"): TESTS, ("mmdet", "b"): TESTS}) == [
         ["mmdet", "failed", "ValueError: no map", "2"],
         ["mmdet", "lacking", "RuntimeError: x is not installed", "2"],
+        ["mmdet", "lacking", TESTS[-1]["reason"], "2"],
         ["mmdet", "refused", "its backbone has 5", "2"],
     ]
 
