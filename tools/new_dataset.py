@@ -194,28 +194,21 @@ def for_segmentation(args: argparse.Namespace, base: str, name: str) -> tuple[st
     else:
         parts = [(train, part) for part in divided(set(train.pairs), args)]
         say(f"to train on: {len(parts[0][1])} images; to evaluate on: {len(parts[1][1])}")
-    anew = any(data.changed for data, _ in parts) or len({data.suffix for data, _ in parts}) > 1
     sets = []
     for purpose, (data, names) in zip(("train", "val"), parts, strict=True):
-        masks = data.masks
-        if anew:
-            masks = args.out.with_name(f"{args.out.stem}_{purpose}_masks")
-            for image in track(
-                sorted(names), "masks", console=Console(stderr=True), transient=True
-            ):
-                data.write(image, masks)
-            say(f"written: {masks}, masks of labels from 0 to {len(data.classes) - 1}")
+        masks = args.out.with_name(f"{args.out.stem}_{purpose}_masks")
+        for image in track(sorted(names), "masks", console=Console(stderr=True), transient=True):
+            data.write(image, masks)
+        say(f"written: {masks}, masks of labels from 0 to {len(data.classes) - 1}")
         file = args.out.with_name(f"{args.out.stem}_{purpose}.txt")
-        stems = [image if anew else image.removesuffix(data.suffix[0]) for image in sorted(names)]
-        file.write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+        file.write_text("".join(f"{image}\n" for image in sorted(names)), encoding="utf-8")
         say(f"written: {file}")
         sets.append(Set(data.images.as_posix(), file.as_posix(), masks.as_posix()))
     title = f"UperNet on {args.backbone}, for {args.annotations.name}."
     sizes = [train.sizes[image] for image in parts[0][1]]
-    suffixes = ("", ".png") if anew else train.suffix
     recipe = read_config(name)
     return "UperNet", segmentation_config(
-        title, base, recipe, (*sets,), train.classes, sizes, suffixes, args.batch_size
+        title, base, recipe, (*sets,), train.classes, sizes, args.batch_size
     )
 
 

@@ -108,8 +108,8 @@ dataset = dict(
     _delete_=True,
     type="BaseSegDataset",
     metainfo=dict(classes=classes),
-    img_suffix={image_suffix},
-    seg_map_suffix={mask_suffix},
+    img_suffix="",
+    seg_map_suffix=".png",
 )
 train_dataloader = dict(
     batch_size=batch_size,
@@ -254,7 +254,6 @@ def segmentation_config(
     sets: tuple[Set, Set],
     classes: Sequence[str],
     sizes: Sequence[tuple[int, int]],
-    suffixes: tuple[str, str],
     batch_size: int,
 ) -> str:
     """A config that inherits from a recipe of UperNet, for other data.
@@ -266,7 +265,6 @@ def segmentation_config(
         sets: What to train on, and what to evaluate on.
         classes: Their names.
         sizes: Width and height of the images to train on.
-        suffixes: What follows the names of lists, of images and of masks.
         batch_size: Images that a GPU has at a time.
     """
     scale = fitting_scale(sizes, _scale_of(recipe))
@@ -281,8 +279,6 @@ def segmentation_config(
         batch_size=batch_size,
         lr=LR_SEGMENTATION * sqrt(batch_size / LR_BATCH),
         max_iters=max_iters,
-        image_suffix=json.dumps(suffixes[0]),
-        mask_suffix=json.dumps(suffixes[1]),
         **_files(sets),
     )
 

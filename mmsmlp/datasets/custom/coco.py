@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from mmsmlp.errors import DataError
 from .frames import Object, Photo, boxes_of, fit, iou, settle_form, settle_frames
 from .images import MOST_PIXELS, read_images
 from .masks import area, extent, read_mask, written
-from .report import Report, flag, key, number, numbers
+from .report import Report, flag, key, numbers
 
 Entry = dict[str, Any]
 LISTS = ("images", "annotations", "categories")
@@ -75,9 +74,13 @@ def read_coco(
     """
     report = Report()
     lists = _read_json(path, report)
-    names = _categories(lists, report)
-    chosen = list(like.boxes) if like else list(classes or names.values())
-    _check_named(chosen, names.values(), like is not None, report)
+    names = _classes(lists["categories"], report)
+    there = list(dict.fromkeys(names.values()))
+    chosen = list(like.boxes if like else classes or there)
+    missing = [name for name in chosen if name not in there]
+    if missing and (not like or missing == chosen):
+        raise DataError(f"it has no class {missing[0]!r}; it has {few(there, 10)}")
+    report.note("classes of training that it does not have", missing)
     photos = _photos(lists["images"], folder, report)
     objects = [
         Object(e, names.get(key(e.get("category_id"))), photos.get(key(e.get("image_id"))))
@@ -93,24 +96,23 @@ def read_coco(
     fractions = bool(objects) and all(o.box.min() >= 0 and o.box.max() <= 1 for o in objects)
     if fractions:
         for o in objects:
-            o.box, o.moved = o.box * (*o.photo.size, *o.photo.size), True
+            o.box = o.box * (*o.photo.size, *o.photo.size)
         report.note("fixed: boxes that are fractions of their image", objects)
-    gone = settle_frames(objects, list(dict.fromkeys(photos.values())), report)
+    gone = settle_frames(objects, dict.fromkeys(photos.values()), report)
     objects = [o for o in objects if o.photo not in gone]
     settle_form(objects, fractions, report)
     objects = _read_flags(_usable(objects, report), report)
     if not objects:
         raise report.error("no box is left")
     kept = [photo for photo in dict.fromkeys(photos.values()) if photo not in gone]
-    ids = _whole_numbers([photo.id for photo in kept], "images", report)
-    images = [
-        dict(id=id, file_name=photo.path, width=photo.size[0], height=photo.size[1])
-        for id, photo in zip(ids, kept, strict=True)
-    ]
-    categories = [dict(id=id, name=name) for id, name in enumerate(chosen, 1)]
-    data = Coco(images, [], categories, with_masks, report)
-    _write_objects(objects, data)
-    _note_unseen(data)
+    data = _written(objects, kept, chosen, with_masks, report)
+    report.note("classes without an object", [n for n, count in data.boxes.items() if not count])
+    learnt = {o.photo for o in objects if not o.crowd}
+    empty = [photo for photo in kept if photo not in learnt]
+    report.note("images without an object, which training skips", empty)
+    small = [photo for photo in kept if min(photo.size) < MIN_SIDE]
+    what = f"images below {MIN_SIDE} pixels, which mmdet skips unless min_size is set, as here"
+    report.note(what, small)
     return data
 
 
@@ -132,39 +134,23 @@ def _read_json(path: Path, report: Report) -> dict[str, list[Entry]]:
     return lists
 
 
-def _categories(lists: dict[str, list[Entry]], report: Report) -> dict[int | str, str]:
-    """Names of categories by their ids."""
-    used = {key(entry.get("category_id")) for entry in lists["annotations"]}
+def _classes(entries: list[Entry], report: Report) -> dict[int | str, str]:
+    """Names of classes by ids of categories."""
     names: dict[int | str, str] = {}
-    unusable, unused = [], []
-    for entry in lists["categories"]:
+    unusable = []
+    for entry in entries:
         id, name = key(entry.get("id")), entry.get("name")
         name = name if isinstance(name, str) or key(name) is None else str(key(name))
         if id is None or not isinstance(name, str) or not name.strip():
             unusable.append(entry)
         elif names.setdefault(id, name) != name:
             raise DataError(f"several categories have the same id: {id}")
-    for name, times in Counter(names.values()).items():
-        others = [id for id in names if names[id] == name and id not in used][: times - 1]
-        if len(others) < times - 1:
-            raise DataError(f"several categories have the same name: {name}")
-        unused += [f"{names.pop(id)}, id {id}" for id in others]
     report.note("left out: categories without a usable id or name", unusable)
-    report.note("left out: unused categories of the name of another", unused)
+    twice = [name for name, times in Counter(names.values()).items() if times > 1]
+    report.note("fixed: categories of the same name, taken as one", twice)
     if not names:
         raise report.error("no category has an id and a name")
     return names
-
-
-def _check_named(chosen: list[str], there: Collection[str], some: bool, report: Report) -> None:
-    """Check that classes are there, all or some of them."""
-    missing = [name for name in chosen if name not in there]
-    if some and len(missing) < len(chosen):
-        report.note("classes of training that it does not have", missing)
-    elif missing:
-        close = get_close_matches(missing[0], there)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"it has {few(there, 10)}"
-        raise DataError(f"it has no class {missing[0]!r}; {hint}")
 
 
 def _photos(entries: list[Entry], folder: Path, report: Report) -> dict[int | str, Photo]:
@@ -277,19 +263,20 @@ def _usable(objects: list[Object], report: Report) -> list[Object]:
 
 def _read_flags(objects: list[Object], report: Report) -> list[Object]:
     """Read which objects are crowds, and leave out those that are there twice."""
-    values = [o.entry.get("iscrowd") for o in objects]
-    no_flag = [o for o, value in zip(objects, values, strict=True) if value is None]
+    for o in objects:
+        o.crowd = flag(o.entry.get("iscrowd"))
+    no_flag = [o for o in objects if o.entry.get("iscrowd") is None]
     report.note("fixed: no iscrowd, taken as 0", no_flag)
-    odd = [o for o, value in zip(objects, values, strict=True) if flag(value) is None]
+    odd = [o for o in objects if o.crowd is None]
     report.note("fixed: iscrowd that is neither 0 nor 1, taken as 0", odd)
-    crowds = [o for o, value in zip(objects, values, strict=True) if flag(value)]
-    if len(crowds) > MOST * len(objects):
+    crowds = [o for o in objects if o.crowd]
+    if are_objects := len(crowds) > MOST * len(objects):
         what = f"fixed: iscrowd taken as 0, for most of the {len(objects)} objects are crowds"
-        report.note(f"{what}, {UNSEEN}", crowds)
-        crowds = []
-    report.note(f"objects that are crowds, {UNSEEN}", crowds)
-    for o in crowds:
-        o.crowd = True
+    else:
+        what = "objects that are crowds"
+    report.note(f"{what}, {UNSEEN}", crowds)
+    for o in objects:
+        o.crowd = bool(o.crowd) and not are_objects
     ignored = [o for o in objects if flag(o.entry.get("ignore")) and not o.crowd]
     what = "fixed: objects marked `ignore`, which mmdet drops and its evaluation counts"
     report.note(f"{what}, made crowds, {UNSEEN}", ignored)
@@ -305,39 +292,30 @@ def _read_flags(objects: list[Object], report: Report) -> list[Object]:
     return report.keep(objects, {"objects that are annotated twice": is_twice})
 
 
-def _write_objects(objects: list[Object], data: Coco) -> None:
-    """Write annotations as mmdet and pycocotools take them."""
-    images = {image["file_name"]: image["id"] for image in data.images}
-    categories = {category["name"]: category["id"] for category in data.categories}
+def _written(
+    objects: list[Object], photos: list[Photo], classes: list[str], with_masks: bool, report: Report
+) -> Coco:
+    """Annotations as mmdet and pycocotools take them."""
+    keep = all(type(p.id) is int and 0 <= p.id < LARGEST_ID for p in photos)
+    ids = {photo: photo.id if keep else i for i, photo in enumerate(photos)}
+    images = [
+        dict(id=id, file_name=photo.path, width=photo.size[0], height=photo.size[1])
+        for photo, id in ids.items()
+    ]
     # COCO's evaluation takes an object of id 0 for one that was not found.
-    ids = [key(o.entry.get("id")) for o in objects]
-    ids = _whole_numbers(ids, "annotations", data.report, least=1)
-    no_area = []
-    for id, o in zip(ids, objects, strict=True):
-        size = number(o.entry.get("area")) or 0
-        no_area += [o] if size <= 0 else []
-        if size <= 0 or o.moved:
-            size = (area(o.mask, o.photo.size) if o.mask else 0) or float(o.box[2:].prod())
-        entry = dict(id=id, image_id=images[o.photo.path], category_id=categories[o.label])
-        entry |= dict(bbox=o.box.round(3).tolist(), area=size, iscrowd=int(o.crowd))
-        data.annotations.append(entry | (dict(segmentation=written(o.mask)) if o.mask else {}))
-    data.report.note("fixed: no area, taken from the mask or the box", no_area)
-
-
-def _note_unseen(data: Coco) -> None:
-    lacking = [name for name, count in data.boxes.items() if not count]
-    data.report.note("classes without an object", lacking)
-    learnt = {entry["image_id"] for entry in data.annotations if not entry["iscrowd"]}
-    empty = [image["file_name"] for image in data.images if image["id"] not in learnt]
-    data.report.note("images without an object, which training skips", empty)
-    small = [i["file_name"] for i in data.images if min(i["width"], i["height"]) < MIN_SIDE]
-    what = f"images below {MIN_SIDE} pixels, which mmdet skips unless min_size is set, as here"
-    data.report.note(what, small)
-
-
-def _whole_numbers(ids: list, what: str, report: Report, least: int = 0) -> list[int]:
-    """Ids that are different whole numbers; renumbered unless all are."""
-    count = Counter(ids)
-    bad = [i for i in ids if type(i) is not int or not least <= i < LARGEST_ID or count[i] > 1]
-    report.note(f"fixed: {what} whose id is no number from {least} on, or there twice", bad)
-    return list(range(1, len(ids) + 1)) if bad else list(ids)
+    bad = [o for o in objects if type(id := o.entry.get("id")) is not int or id < 1]
+    report.note("fixed: annotations whose id is no number from 1 on", bad)
+    annotations = [
+        dict(
+            id=i,
+            image_id=ids[o.photo],
+            category_id=classes.index(o.label) + 1,
+            bbox=o.box.round(3).tolist(),
+            area=(area(o.mask, o.photo.size) if o.mask else 0) or float(o.box[2:].prod()),
+            iscrowd=int(o.crowd),
+            **(dict(segmentation=written(o.mask)) if o.mask else {}),
+        )
+        for i, o in enumerate(objects, 1)
+    ]
+    categories = [dict(id=id, name=name) for id, name in enumerate(classes, 1)]
+    return Coco(images, annotations, categories, with_masks, report)

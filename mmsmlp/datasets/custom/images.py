@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import unicodedata
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,6 +23,7 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".jp2", ".gif", ".avif"),
 )
+Size = tuple[int, int]
 ORIENTATION = 0x0112
 # OpenCV turns images as their EXIF says, but not WebP.
 INVERSE = {6: 8, 8: 6}
@@ -50,7 +50,7 @@ class ImageFile(NamedTuple):
     """
 
     path: str
-    size: tuple[int, int]
+    size: Size
     turn: int
 
 
@@ -88,22 +88,17 @@ def read_images(folder: Path, names: Iterable[str], report: Report) -> dict[str,
 
 
 def _find(folder: Path, names: list[str]) -> dict[str, str]:
-    """Paths of names, also where a path, its case or the form of its accents differ."""
+    """Paths of names; of a path elsewhere, that of the only file of its name."""
     found = {name: name for name in names if name and os.path.isfile(folder / name)}
-    if absent := [name for name in names if name not in found]:
-        by_name = defaultdict(list)
+    if len(found) < len(names):
+        paths = defaultdict(list)
         for path in files_of(folder):
-            by_name[_plain(path)].append(path)
-        wanted = Counter(map(_plain, absent))
-        for name in absent:
-            paths = by_name[_plain(name)]
-            if len(paths) == 1 and wanted[_plain(name)] == 1 and paths[0] not in found:
-                found[name] = paths[0]
+            paths[Path(path).name.lower()].append(path)
+        for name in names:
+            same = paths[name.replace("\\", "/").rpartition("/")[2].lower()]
+            if name not in found and len(same) == 1 and same[0] not in found:
+                found[name] = same[0]
     return found
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2]).lower()
 
 
 def files_of(folder: Path) -> list[str]:

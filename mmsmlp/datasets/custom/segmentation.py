@@ -6,7 +6,6 @@ import io
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +14,31 @@ from PIL import Image
 
 from mmsmlp.errors import DataError
 
-from .frames import same_shape
-from .images import ImageFile, decode, files_of, read_images
-from .masks import move_pixels, scaling, turning
+from .frames import other_frame
+from .images import Size, decode, files_of, read_images
+from .masks import move_pixels
 from .report import Report, is_plain_line, read_all
 
 IGNORED = 255
 MOST_CLASSES = 200
+
+
+class MaskLook(NamedTuple):
+    """What a mask holds.
+
+    Attributes:
+        size: Width and height.
+        values: Its different labels, or colours as ``0xRRGGBB``.
+        channels: Number of channels.
+        is_coloured: Whether they differ.
+        palette: The palette.
+    """
+
+    size: Size
+    values: list[int]
+    channels: int
+    is_coloured: bool
+    palette: bytes
 
 
 @dataclass
@@ -32,26 +49,22 @@ class Segmentation:
         images: Folder of the images.
         masks: Folder of the masks.
         pairs: Paths of masks within it, by those of images.
-        classes: Names, in the order of labels.
-        values: What masks hold for each class: labels, or colours as ``0xRRGGBB``.
-        colours: Whether masks hold colours.
         sizes: Width and height of the images.
         ways: Affine maps from masks to their images, where these differ.
-        suffix: What follows the name of an image, and of its mask, if all are alike.
-        changed: Whether masks have to be written anew.
+        values: What masks hold for each class: labels, or colours as ``0xRRGGBB``.
+        classes: Names of these.
+        colours: Whether masks hold colours.
         report: What was found.
     """
 
     images: Path
     masks: Path
     pairs: dict[str, str]
-    classes: list[str] = field(default_factory=list)
-    values: list[int] = field(default_factory=list)
-    colours: bool = False
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sizes: dict[str, Size] = field(default_factory=dict)
     ways: dict[str, np.ndarray] = field(default_factory=dict)
-    suffix: tuple[str, str] | None = None
-    changed: bool = False
+    values: list[int] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+    colours: bool = False
     report: Report = field(default_factory=Report)
 
     def write(self, name: str, folder: Path) -> None:
@@ -67,24 +80,6 @@ class Segmentation:
         Image.fromarray(labels).save(path)
 
 
-class MaskLook(NamedTuple):
-    """What a mask holds.
-
-    Attributes:
-        size: Width and height.
-        values: Its different labels, or colours as ``0xRRGGBB``.
-        channels: Number of channels.
-        palette: The palette.
-        is_coloured: Whether channels differ.
-    """
-
-    size: tuple[int, int]
-    values: list[int]
-    channels: int
-    palette: bytes
-    is_coloured: bool
-
-
 def look_at_mask(path: Path, colours: bool = False) -> MaskLook | None:
     """Read a mask as mmseg does; None if it cannot."""
     try:
@@ -95,7 +90,7 @@ def look_at_mask(path: Path, colours: bool = False) -> MaskLook | None:
             channels = len(image.getbands())
     except Exception:
         return None
-    return MaskLook(array.shape[::-1], np.unique(array).tolist(), channels, palette, is_coloured)
+    return MaskLook(array.shape[::-1], np.unique(array).tolist(), channels, is_coloured, palette)
 
 
 def _values(content: bytes, colours: bool) -> tuple[np.ndarray, bool]:
@@ -110,10 +105,7 @@ def _values(content: bytes, colours: bool) -> tuple[np.ndarray, bool]:
 
 
 def read_masks(
-    images: Path,
-    masks: Path,
-    classes: list[str] | None = None,
-    like: Segmentation | None = None,
+    images: Path, masks: Path, classes: list[str] | None = None, like: Segmentation | None = None
 ) -> Segmentation:
     """Read images and masks to their end, and find what mmseg would fail at or learn wrongly.
 
@@ -144,106 +136,72 @@ def read_masks(
     files = read_images(images, names, report) if names else {}
 
     def look_at_all(colours: bool) -> dict[str, MaskLook | None]:
-        read = read_all(
-            lambda n: look_at_mask(masks / pairs[n], colours), list(files), f"masks of {masks}"
-        )
+        what = f"masks of {masks}"
+        read = read_all(lambda name: look_at_mask(masks / pairs[name], colours), list(files), what)
         return dict(zip(files, read, strict=True))
 
-    looks = look_at_all(bool(like and like.colours))
-    palettes = {look.palette for look in looks.values() if look and look.palette}
-    differ = len({palette[: min(map(len, palettes))] for palette in palettes}) > 1
-    data.colours = differ or any(look and look.is_coloured for look in looks.values())
+    looks = look_at_all(like.colours if like else False)
+    if not like:
+        palettes = {look.palette for look in looks.values() if look and look.palette}
+        differ = len({palette[: min(map(len, palettes))] for palette in palettes}) > 1
+        data.colours = differ or any(look and look.is_coloured for look in looks.values())
+        looks = look_at_all(True) if data.colours else looks
+    names = report.keep(files, {"masks that cannot be read": lambda name: looks[name] is None})
+    for name in names:
+        data.sizes[name] = files[name].size
+        if looks[name].size != data.sizes[name]:
+            data.ways[name] = other_frame(looks[name].size, *files[name][1:])[2]
+    odd = {"masks of another shape than their image": lambda n: data.ways.get(n, 0) is None}
+    names = report.keep(names, odd)
+    moved = [name for name in names if name in data.ways]
+    report.note("fixed: masks of another size or EXIF rotation than their image, moved", moved)
+    if not names:
+        raise report.error("no image with a mask is left")
+    data.pairs, data.sizes = ({name: of[name] for name in names} for of in (pairs, data.sizes))
+    seen = Counter(value for name in names for value in looks[name].values)
     if like:
         data.colours, data.values, data.classes = like.colours, like.values, like.classes
-    elif data.colours:
-        looks = look_at_all(True)
-    good = report.keep(files, {"masks that cannot be read": lambda name: looks[name] is None})
-    _fit_sizes(data, {name: files[name] for name in good}, looks)
-    data.pairs = {name: pairs[name] for name in data.sizes}
-    if not data.pairs:
-        raise report.error("no image with a mask is left")
-    looks = {name: looks[name] for name in data.sizes}
-    if not like:
-        _choose_labels(data, looks, classes)
-    seen = Counter(value for look in looks.values() for value in look.values)
-    void = {IGNORED} - set(data.values) if not data.colours else set()
-    ignored = [name for name, look in looks.items() if void & set(look.values)]
+    else:
+        _choose_labels(data, sorted(seen), classes)
+    void = set() if data.colours or IGNORED in data.values else {IGNORED}
+    ignored = [name for name in names if void & set(looks[name].values)]
     report.note(f"masks with the label {IGNORED}, which is not learnt", ignored)
     beyond = sorted(seen.keys() - set(data.values) - void)
     report.note("fixed: labels beyond the classes, which are not learnt", beyond)
-    lacking = [n for n, value in zip(data.classes, data.values, strict=True) if not seen[value]]
+    lacking = [name for name, v in zip(data.classes, data.values, strict=True) if not seen[v]]
     report.note("classes without a pixel", lacking)
-    stems = {name: os.path.splitext(name)[0] for name in data.pairs}
-    tails = {(name[len(s) :], data.pairs[name].removeprefix(s)) for name, s in stems.items()}
-    data.suffix = tails.pop() if len(tails) == 1 else None
-    numbered = data.values != list(range(len(data.values)))
-    many = any(look.channels > 1 for look in looks.values())
-    data.changed = bool(data.colours or numbered or beyond or many or data.ways or not data.suffix)
     return data
 
 
 def _pairs(images: list[str], masks: list[str]) -> dict[str, str]:
-    """Masks by images: of the same name, but for the suffix and for an end that all have."""
+    """Masks by images: of the same name, or of one with the end that most masks have."""
     stems = {os.path.splitext(name)[0]: name for name in reversed(masks)}
-    bare = {name: os.path.splitext(name)[0] for name in images}
-    ends = zip(*(stem[::-1] for stem in bare.values()), strict=False)
-    tail = "".join(c[0] for c in takewhile(lambda c: len(set(c)) == 1, ends))
-    for end in dict.fromkeys(["", tail[::-1]]):
-        starts = {name: stem.removesuffix(end) for name, stem in bare.items()}
-        known, rests = set(starts.values()), Counter()
-        for stem in stems:
-            cuts = (n for n in range(len(stem), 0, -1) if stem[:n] in known)
-            rests.update(stem[n:] for n in [*cuts][:1])
-        for rest in ["", *(rest for rest, _ in rests.most_common(1))]:
-            if pairs := {n: stems[s + rest] for n, s in starts.items() if s + rest in stems}:
-                return pairs
-    return {}
+    starts = {name: os.path.splitext(name)[0] for name in images}
+    known, ends = set(starts.values()), Counter()
+    for stem in stems:
+        cuts = [n for n in range(len(stem), 0, -1) if stem[:n] in known]
+        ends.update(stem[n:] for n in cuts[:1])
+    end = "" if "" in ends else max(ends, key=ends.get, default="")
+    return {name: stems[s + end] for name, s in starts.items() if s + end in stems}
 
 
-def _fit_sizes(
-    data: Segmentation, files: dict[str, ImageFile], looks: dict[str, MaskLook | None]
-) -> None:
-    """Find how masks get to their images where that is certain; leave out others."""
-    stored, resized, others = [], [], []
-    for name, file in files.items():
-        size = looks[name].size
-        data.sizes[name] = file.size
-        if size == file.size:
-            continue
-        if file.turn >= 5 and size == file.size[::-1]:
-            stored.append(name)
-            data.ways[name] = turning(file.turn, size)
-        elif same_shape(size, file.size):
-            resized.append(name)
-            data.ways[name] = scaling(size, file.size)
-        else:
-            (w, h), (width, height) = size, data.sizes.pop(name)
-            others.append(f"{data.pairs[name]} is {w}x{h}, {name} {width}x{height}")
-    data.report.note("fixed: masks for an image as it is stored, turned as EXIF says", stored)
-    data.report.note("fixed: masks of another size than their image, resized", resized)
-    data.report.note("left out: masks of another shape than their image", others)
-
-
-def _choose_labels(
-    data: Segmentation, looks: dict[str, MaskLook], classes: list[str] | None
-) -> None:
-    """Find out what masks hold, and name the classes."""
-    found = sorted({value for look in looks.values() for value in look.values})
+def _choose_labels(data: Segmentation, found: list[int], classes: list[str] | None) -> None:
+    """Find out what the values of masks mean, and name the classes."""
+    what = "colours" if data.colours else "labels"
     if len(found) > MOST_CLASSES:
         raise DataError(
-            f"its masks hold {len(found)} {'colours' if data.colours else 'labels'}; maps of up to "
-            f"{MOST_CLASSES} labels are needed, in a format that keeps them, such as PNG"
+            f"its masks hold {len(found)} {what}; maps of up to {MOST_CLASSES} labels are needed, "
+            "in a format that keeps them, such as PNG"
         )
     labels = [value for value in found if value != IGNORED] or [0]
-    gaps = max(found) > IGNORED or max(labels) > 3 * len(labels) + 20 or found == [0, IGNORED]
-    if data.colours or gaps:
+    has_gaps = max(found) > IGNORED or max(labels) > 3 * len(labels) + 20 or found == [0, IGNORED]
+    if data.colours or has_gaps:
         data.values = found
-    else:
-        data.values = list(range(len(classes) if classes else max(labels) + 1))
-    names = [f"#{v:06x}" if data.colours else f"class {v}" for v in data.values]
-    if data.colours or gaps:
-        what = "colours" if data.colours else "labels with gaps"
+        names = [f"#{v:06x}" if data.colours else f"class {v}" for v in found]
         data.report.note(f"fixed: {what}, numbered in this order", names)
+    else:
+        data.values = list(range(len(classes or ()) or max(labels) + 1))
+        names = [f"class {value}" for value in data.values]
     if classes and len(classes) != len(names):
-        raise DataError(f"its masks hold {len(names)} labels, and --classes names {len(classes)}")
+        raise DataError(f"its masks hold {len(names)} {what}, and --classes names {len(classes)}")
     data.classes = list(classes or names)
