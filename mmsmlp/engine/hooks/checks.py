@@ -95,13 +95,12 @@ def _init_weights(module: nn.Module, pretrained: list[dict[str, Any]]) -> None:
     for cfg in pretrained:
         source, prefix = cfg["checkpoint"], cfg.get("prefix")
         weights, _ = weights_of(read_checkpoint(source, cfg.get("map_location", "cpu")))
-        if prefix:
-            start = f"{prefix.rstrip('.')}."
-            weights = {
-                name.removeprefix(start): value
-                for name, value in weights.items()
-                if name.startswith(start)
-            }
+        start = f"{prefix.rstrip('.')}." if prefix else ""
+        weights = {
+            name.removeprefix(start): value
+            for name, value in weights.items()
+            if name.startswith(start)
+        }
         try:
             line, level = load_weights(module, weights, source, "some")
         except CheckpointError:

@@ -21,6 +21,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from torch.utils.data import Dataset
 
+from mmsmlp.errors import shorten
 from mmsmlp.registry import HOOKS
 from mmsmlp.visualization import Curves, draw_comparison, draw_curves, save
 from mmsmlp.visualization.style import new_figure
@@ -171,17 +172,14 @@ class AnnotationReportHook(Hook):
                 content = json.load(file)
             for line in misnamed_classes(content, dataset.metainfo["classes"]):
                 runner.logger.warning(f"{dataset.ann_file}: {line}")
-            annotations = _objects(content)
             left_out = left_out_annotations(content, dataset.cat_ids)
-            if left_out:
-                parts = [
-                    f"{len(ids)} {what} (id {', '.join(map(str, ids[:3]))}{', …' * (len(ids) > 3)})"
-                    for what, ids in left_out.items()
-                ]
-                count = sum(map(len, left_out.values()))
+            parts = [
+                f"{len(ids)} {what} (id {shorten(map(str, ids))})" for what, ids in left_out.items()
+            ]
+            if parts:
                 runner.logger.warning(
-                    f"{dataset.ann_file}: {count} of {len(annotations)} annotations are "
-                    f"left out: {'; '.join(parts)}"
+                    f"{dataset.ann_file}: {sum(map(len, left_out.values()))} of "
+                    f"{len(_objects(content))} annotations are left out: {'; '.join(parts)}"
                 )
 
 
