@@ -163,10 +163,9 @@ def for_detection(args: argparse.Namespace, base: str, name: str) -> tuple[str, 
     sources = [(args.images, args.annotations), args.val or (args.images, args.annotations)]
     sets = []
     for purpose, data, (folder, file) in zip(("train", "val"), (train, val), sources, strict=True):
-        if data.changed:
-            file = args.out.with_name(f"{args.out.stem}_{purpose}.json")
-            file.write_text(data.text(), encoding="utf-8")
-            say(f"written: {file}")
+        file = args.out.with_name(f"{args.out.stem}_{purpose}.json")
+        file.write_text(data.text(), encoding="utf-8")
+        say(f"written: {file}")
         sets.append(Set(folder.as_posix(), file.as_posix()))
     train.with_masks &= val.with_masks
     model = "Mask R-CNN" if train.with_masks else "Faster R-CNN"

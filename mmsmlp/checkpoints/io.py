@@ -34,7 +34,10 @@ AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict")
 
 
 def read_checkpoint(
-    source: str | Path, map_location: Any = "cpu", whole: bool = False, trust: bool = False
+    source: str | Path,
+    map_location: Any = "cpu",
+    trust: bool = False,
+    load: Callable[..., Any] = CheckpointLoader.load_checkpoint,
 ) -> dict[str, Any]:
     """Read a checkpoint without running any code of it.
 
@@ -42,35 +45,46 @@ def read_checkpoint(
         source: Path of a file that ``torch.save`` or safetensors wrote, or whatever else mmengine
             loads by its scheme: ``https://``, ``torchvision://``, ``open-mmlab://``, ``s3://``.
         map_location: Device to put the tensors on.
-        whole: Whether to make all that a run saves and goes on with, and not its tensors alone.
-        trust: Whether to make anything else, too, which runs any code that is in the file.
+        trust: Whether to make any object, too, which runs any code that is in the file.
+        load: What loads by schemes.
 
     Returns:
-        What the file holds; objects beside the tensors are left out or inert, but those of a run
-        if ``whole``.
+        What the file holds; objects beside tensors and the state of a run are inert.
 
     Raises:
         CheckpointError: If there is no such file, or it is cut short, is no checkpoint, claims
             to hold more than fits into it, or holds code.
     """
     source = str(source)
-    known = STATE if whole else TENSORS
+    try:
+        checkpoint = _read(source, map_location, trust, load)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise _why_unreadable(source, error) from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            f"{source!r} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict"
+        )
+    if not trust and isinstance(checkpoint.get("meta"), dict):
+        # Of old releases; mmengine runs it as Python where it resumes.
+        checkpoint["meta"].pop("config", None)
+    return checkpoint
 
-    def read() -> Any:
-        if source.endswith(".safetensors"):
-            return _read_safetensors(source, map_location)
-        if "://" in source:
-            with nullcontext() if trust else tensors_only(known):
-                return CheckpointLoader.load_checkpoint(source, map_location)
-        path = os.path.expanduser(source)
-        check_archive(path)
-        if trust:
-            return torch.load(path, map_location, weights_only=False)
-        checkpoint = load_safely(path, map_location, known)
-        check_tensors(checkpoint, path)
-        return _without_config(checkpoint)
 
-    return _read(source, read)
+def _read(source: str, map_location: Any, trust: bool, load: Callable[..., Any]) -> Any:
+    if source.endswith(".safetensors"):
+        return _read_safetensors(source, map_location)
+    if "://" in source:
+        with nullcontext() if trust else tensors_only():
+            return load(source, map_location=map_location)
+    path = os.path.expanduser(source)
+    check_archive(path)
+    if trust:
+        return torch.load(path, map_location, weights_only=False)
+    checkpoint = load_safely(path, map_location)
+    check_tensors(checkpoint, path)
+    return checkpoint
 
 
 def guard_loading(trust: bool = False) -> None:
@@ -83,18 +97,12 @@ def guard_loading(trust: bool = False) -> None:
     """
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         loader = getattr(loader, "__wrapped__", loader)
-        guarded = partial(_read_local if prefix == "" else _read_remote, loader, trust)
+        guarded = partial(_read_guarded, loader, trust)
         CheckpointLoader.register_scheme(prefix, update_wrapper(guarded, loader), force=True)
 
 
-def _read_local(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
-    return with_our_names(read_checkpoint(source, map_location, whole=True, trust=trust))
-
-
-def _read_remote(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
-    with nullcontext() if trust else tensors_only(STATE):
-        checkpoint = _read(source, lambda: loader(source, map_location=map_location))
-    return with_our_names(checkpoint if trust else _without_config(checkpoint))
+def _read_guarded(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
+    return with_our_names(read_checkpoint(source, map_location, trust, loader))
 
 
 def with_our_names(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -108,28 +116,6 @@ def with_our_names(checkpoint: dict[str, Any]) -> dict[str, Any]:
     if (source := source_of(weights)) is None:
         return checkpoint
     return dict(state_dict=source.convert(weights)[0], meta=dict(source=source.repository))
-
-
-def _without_config(checkpoint: Any) -> Any:
-    """Leave out the config that old releases saved: mmengine runs it as Python where it resumes."""
-    if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
-        checkpoint["meta"].pop("config", None)
-    return checkpoint
-
-
-def _read(source: str, read: Callable[[], Any]) -> dict[str, Any]:
-    """What a function reads, or why it cannot, in one line."""
-    try:
-        checkpoint = read()
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise _why_unreadable(source, error) from error
-    if not isinstance(checkpoint, dict):
-        raise CheckpointError(
-            f"{source!r} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict"
-        )
-    return checkpoint
 
 
 def _why_unreadable(source: str, error: Exception) -> CheckpointError:
@@ -276,8 +262,6 @@ PREDICTIONS = {
     "mmdet.structures.mask.structures.BitmapMasks": _Inert,
     "mmdet.structures.mask.structures.PolygonMasks": _Inert,
 }
-# Where only the tensors are wanted, nothing beside them is made.
-TENSORS = dict.fromkeys(STATE, _Inert)
 CAN_SKIP_BYSTANDERS = digit_version(torch.__version__) >= digit_version("2.6")
 
 
@@ -307,22 +291,21 @@ def _pickle_module(known: Mapping[str, Any]) -> SimpleNamespace:
     )
 
 
-def load_safely(path: str, map_location: Any, known: Mapping[str, Any]) -> Any:
-    """``torch.load`` of a file, whose pickle makes tensors and what is known, and runs nothing.
+def load_safely(path: str, map_location: Any) -> Any:
+    """``torch.load`` of a file, whose pickle makes tensors and ``STATE``, and runs nothing.
 
     Args:
         path: Path of the file.
         map_location: Device to put the tensors on, as torch.load has it.
-        known: ``TENSORS`` or ``STATE``.
     """
     if CAN_SKIP_BYSTANDERS:
-        with tensors_only(known):
+        with tensors_only():
             return torch.load(path, map_location, weights_only=True)
-    return torch.load(path, map_location, pickle_module=_pickle_module(known), weights_only=False)
+    return torch.load(path, map_location, pickle_module=_pickle_module(STATE), weights_only=False)
 
 
 @contextmanager
-def tensors_only(known: Mapping[str, Any] = TENSORS) -> Iterator[None]:
+def tensors_only() -> Iterator[None]:
     """Whoever calls ``torch.load`` in here, and however: it does as :func:`load_safely`."""
     names = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
     before = {name: os.environ.pop(name, None) for name in names}
@@ -335,7 +318,7 @@ def tensors_only(known: Mapping[str, Any] = TENSORS) -> Iterator[None]:
             if CAN_SKIP_BYSTANDERS:
                 # Torch asks for the class of a data type as well, before it sets its state.
                 types = {type(np.dtype(code)) for code in np.typecodes["All"]}
-                named = [(made, name) for name, made in known.items()]
+                named = [(made, name) for name, made in STATE.items()]
                 stack.enter_context(torch.serialization.safe_globals([*types, *named]))
             yield
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from .images import files_of, is_hidden, read_images
@@ -19,28 +20,16 @@ SPLITS = {
 
 @dataclass
 class ClassFolders:
-    """Images that can be trained on.
+    """Images that can be trained on: indices into classes by paths, and what was found."""
 
-    Attributes:
-        folder: Where they are.
-        classes: Names of the folders of images to train on.
-        labels: Indices into them, by paths of images.
-        splits: Names of the images of ``'train'``, ``'val'`` and ``'test'``, if folders tell.
-        report: What was found.
-    """
-
-    folder: Path
     classes: list[str]
     labels: dict[str, int]
-    splits: dict[str, set[str]]
-    report: Report = field(default_factory=Report)
+    report: Report
 
     def count(self, names: set[str]) -> dict[str, int]:
         """How many images of each class are among some."""
-        count = dict.fromkeys(self.classes, 0)
-        for name in names & self.labels.keys():
-            count[self.classes[self.labels[name]]] += 1
-        return count
+        count = Counter(self.labels[name] for name in names & self.labels.keys())
+        return {name: count[label] for label, name in enumerate(self.classes)}
 
 
 def splits_of(names: list[str]) -> dict[str, set[str]]:
@@ -67,24 +56,22 @@ def read_class_folders(folder: Path) -> ClassFolders:
     folders = [path for path in sorted(folder.glob("*/*" if splits else "*")) if path.is_dir()]
     hidden = [str(path.relative_to(folder)) for path in folders if is_hidden(path.name)]
     report.note("left out: hidden folders, which are no classes", hidden)
-    parts = {name: Path(name).parts for name in names}
-    outside = [name for name in names if len(parts[name]) < depth + 2 or name in splits.get("", ())]
-    report.note("left out: images outside of a folder of a class", outside)
-    odd = [name for name in names if not is_plain_line(name)]
-    report.note("left out: names that no list can hold", odd)
-    names = [name for name in names if name not in {*outside, *odd}]
+    left_out = {
+        "images outside of a folder of a class": lambda name: (
+            len(Path(name).parts) < depth + 2 or name in splits.get("", ())
+        ),
+        "names that no list can hold": lambda name: not is_plain_line(name),
+    }
+    names = report.keep(names, left_out)
     if not names:
         raise report.error(f"there is no image in folders of {folder}")
-    files = read_images(folder, names)
-    files.note(report)
-    class_of = {name: parts[name][depth] for name in files.paths}
+    class_of = {n: Path(n).parts[depth] for n in read_images(folder, names, report)}
     train = splits["train"] if splits else set(names)
     classes = sorted({class_of[name] for name in class_of if name in train})
     there = {path.name for path in folders if not is_hidden(path.name)}
     report.note("folders without an image to train on", sorted(there - set(classes)))
     if len(classes) < 2:
         raise report.error(f"there is one class to train on ({', '.join(classes) or 'none'})")
-    other = [name for name in class_of if class_of[name] not in classes]
-    report.note("left out: images of classes that training has not", other)
-    labels = {n: classes.index(c) for n, c in class_of.items() if c in classes}
-    return ClassFolders(folder, classes, labels, splits, report)
+    other = {"images of classes that training has not": lambda n: class_of[n] not in classes}
+    labels = {name: classes.index(class_of[name]) for name in report.keep(class_of, other)}
+    return ClassFolders(classes, labels, report)

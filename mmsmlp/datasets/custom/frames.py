@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mmsmlp.errors import DataError
 
-from .report import Table, number
+from .masks import Mask, extent, move_mask, move_points, scaling, turning
+from .report import Report
 
 Size = tuple[int, int]
 # Boxes may reach so far beyond their image, in pixels and of its side.
@@ -21,19 +23,73 @@ SAME, LOOSE = 0.8, 0.5
 FEW, MANY = 3, 0.25
 # From so many boxes on, and such a factor, the smaller of two frames is theirs if they keep within.
 ENOUGH, CLEAR = 5, 1.5
-
-
-def corners(boxes: np.ndarray) -> np.ndarray:
-    """x, y, width, height of boxes of two corners, ``(N, 4)``."""
-    return np.column_stack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-
-
 FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "x, y, width, height": lambda b: b,
-    "two corners": corners,
+    "two corners": lambda b: np.column_stack([b[:, :2], b[:, 2:] - b[:, :2]]),
     "centre, width, height": lambda b: np.column_stack([b[:, :2] - b[:, 2:] / 2, b[:, 2:]]),
 }
 COCO_FORM = next(iter(FORMS))
+
+
+@dataclass(eq=False)
+class Photo:
+    """An image: its id, path, size and EXIF orientation, and the size that the file declares."""
+
+    id: int | str
+    declared: Size | None
+    path: str
+    size: Size
+    turn: int
+
+    def __str__(self) -> str:
+        return self.path
+
+    def other_frame(self) -> tuple[str, Size | None, np.ndarray | None]:
+        """Where else annotations could be: why, the size, and the way back if there is one."""
+        declared, actual = self.declared, self.size
+        if self.turn >= 5 and declared in (None, actual, actual[::-1]):
+            return "turned by EXIF", actual[::-1], turning(self.turn, actual[::-1])
+        if declared is None or np.abs(np.subtract(declared, actual)).max() <= 2:
+            return "", None, None
+        if same_shape(declared, actual):
+            return "of another size than annotated", declared, scaling(declared, actual)
+        return "of another shape than annotated", declared, None
+
+
+@dataclass(eq=False)
+class Object:
+    """An annotation: its entry in the file, its class, its image, and what is read of it."""
+
+    entry: dict[str, Any]
+    label: str | None
+    photo: Photo | None
+    box: np.ndarray | None = None
+    mask: Mask | None = None
+    crowd: bool = False
+    moved: bool = False
+
+    def __str__(self) -> str:
+        return f"id {self.entry.get('id')}"
+
+    def move(self, way: np.ndarray, frame: Size) -> None:
+        """Move box and mask by an affine map, from a frame of a size to the image."""
+        ends = move_points(np.stack([self.box[:2], self.box[:2] + self.box[2:]]), way)
+        self.box, self.moved = np.concatenate([ends.min(axis=0), np.ptp(ends, axis=0)]), True
+        if isinstance(self.mask, list) or (self.mask and self.mask["size"] == [*frame[::-1]]):
+            self.mask = move_mask(self.mask, way, self.photo.size)
+
+
+def same_shape(size: Size, other: Size) -> bool:
+    """Whether one size is the other times a factor, but for rounding."""
+    small, large = sorted([size, other])
+    factor = sum(large) / sum(small)
+    return bool(np.abs(np.multiply(small, factor) - large).max() <= factor)
+
+
+def boxes_of(objects: Sequence[Object]) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes of x, y, width, height, ``(N, 4)``, and sizes of their images, ``(N, 2)``."""
+    boxes = np.array([o.box for o in objects], float).reshape(-1, 4)
+    return boxes, np.array([o.photo.size for o in objects], float).reshape(-1, 2)
 
 
 def fit(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -48,141 +104,42 @@ def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     low = np.maximum(boxes[:, :2], others[:, :2])
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:])
     common = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.abs(boxes[:, 2] * boxes[:, 3]) + np.abs(others[:, 2] * others[:, 3])
+    areas = np.abs(boxes[:, 2:].prod(axis=1)) + np.abs(others[:, 2:].prod(axis=1))
     return common / np.maximum(areas - common, 1e-9)
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where the annotations of an image are, and how to get them to the image of training.
-
-    Args:
-        size: Width and height of the frame.
-        target: Those of the image.
-        turn: EXIF orientation by which the frame becomes the image.
-    """
-
-    size: Size
-    target: Size
-    turn: int = 1
-
-    @property
-    def leads_back(self) -> bool:
-        """Whether it is known how to get to the image."""
-        return self.turn > 1 or self.size != self.target
-
-    def points(self, points: np.ndarray) -> np.ndarray:
-        """Move points, ``(N, 2)``."""
-        (width, height), (x, y) = self.size, points.T
-        turned = {
-            **{2: (width - x, y), 3: (width - x, height - y), 4: (x, height - y), 5: (y, x)},
-            **{6: (height - y, x), 7: (height - y, width - x), 8: (y, width - x)},
-        }
-        if self.turn in turned:
-            return np.column_stack(turned[self.turn])
-        return points * (np.array(self.target) / self.size)
-
-    def pixels(self, array: np.ndarray) -> np.ndarray:
-        """Move an array of labels, ``(H, W)``."""
-        if self.turn > 1:
-            return turned(array, self.turn)
-        rows, columns = (
-            np.minimum((np.arange(new) + 0.5) * old / new, old - 1).astype(int)
-            for old, new in zip(self.size[::-1], self.target[::-1], strict=True)
-        )
-        return array[rows][:, columns]
-
-    def boxes(self, boxes: np.ndarray) -> np.ndarray:
-        """Move boxes of x, y, width, height, ``(N, 4)``."""
-        first, second = self.points(boxes[:, :2]), self.points(boxes[:, :2] + boxes[:, 2:])
-        low = np.minimum(first, second)
-        return np.column_stack([low, np.maximum(first, second) - low])
-
-
-def turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """An array ``(H, W)`` as EXIF's orientation says to show it."""
-    return {
-        **{1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud},
-        **{5: np.transpose, 6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).T},
-        **{8: np.rot90},
-    }[orientation](array)
-
-
-def settle_frames(objects: Table, images: Table) -> None:
+def settle_frames(objects: list[Object], photos: list[Photo], report: Report) -> set[Photo]:
     """Move objects that are for another size or turn of their image, where that is certain.
 
-    Sets ``images.gone`` where it is not, and leaves these objects out.
+    Returns:
+        Images of which nobody can tell.
     """
-    fractions = len(objects) > 0 and objects.box.min() >= 0 and objects.box.max() <= 1
-    objects.fraction = np.full(len(objects), fractions)
-    if fractions:
-        objects.box *= np.tile(images.size[objects.image], 2)
-        objects.moved[:] = True
-        objects.note("fixed: boxes that are fractions of their image", objects.fraction)
-    groups, frames = defaultdict(list), {}
-    for row, declared in enumerate(images.declared):
-        kind, frames[row] = _other_frame(declared, tuple(images.size[row]), images.turn[row])
-        groups[kind].append(row)
-    for kind, rows in groups.items():
-        if kind:
-            _settle(kind, rows, frames, objects, images)
-    objects.leave_out("", images.gone[objects.image])
-    if images.gone.all():
-        raise objects.report.error("no image is left")
+    photos_of: dict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        photos_of[photo.other_frame()[0]].append(photo)
+    gone: set[Photo] = set()
+    for why, group in photos_of.items():
+        inside = [o for o in objects if o.photo.other_frame()[0] == why]
+        frames = [o.photo.other_frame()[1:] for o in inside]
+        differ = [photo for photo in group if photo.declared != photo.size]
+        is_other: bool | None = False
+        if why and inside:
+            others = np.array([size for size, _ in frames])
+            is_other = _in_other_frame(*boxes_of(inside), others)
+        if is_other and frames[0][1] is not None:
+            report.note(f"fixed: boxes and masks of images {why}, moved", inside)
+            for o, (size, way) in zip(inside, frames, strict=True):
+                o.move(way, size)
+        elif is_other is False:
+            report.note(f"fixed: sizes of images {why}".rstrip(), differ)
+        else:
+            reason = "are for the annotated size" if is_other else "do not tell which size is right"
+            report.note(f"left out: images {why}, whose boxes {reason}", differ)
+            gone.update(differ)
+    return gone
 
 
-def _other_frame(declared: Size | None, actual: Size, turn: int) -> tuple[str, Frame | None]:
-    """Where else the annotations of an image could be; no frame if nobody knows the way back."""
-    if turn >= 5 and declared in (None, actual, actual[::-1]):
-        return "turned by EXIF", Frame(actual[::-1], actual, turn)
-    if declared in (None, actual):
-        return "turned or mirrored by EXIF" if turn > 1 else "without a size" * (not declared), None
-    if np.abs(np.subtract(declared, actual)).max() <= 2:
-        return "of nearly the annotated size", None
-    if same_shape(declared, actual):
-        return "of another size than annotated", Frame(declared, actual)
-    return "of another shape than annotated", Frame(declared, declared)
-
-
-def same_shape(size: Size, other: Size) -> bool:
-    """Whether one size is the other times a factor, but for rounding."""
-    small, large = sorted([size, other])
-    factor = sum(large) / sum(small)
-    return bool(np.abs(np.multiply(small, factor) - large).max() <= factor)
-
-
-def _settle(
-    kind: str, rows: list[int], frames: dict[int, Frame | None], objects: Table, images: Table
-) -> None:
-    """Decide for a group of images, by where their boxes fit."""
-    group = np.isin(np.arange(len(images)), rows)
-    differ = np.array([d != tuple(s) for d, s in zip(images.declared, images.size, strict=True)])
-    mine = group[objects.image]
-    is_other: bool | None = False
-    if frames[rows[0]] and mine.any() and not objects.fraction.any():
-        others = np.array([frames[row].size for row in objects.image[mine]])
-        is_other = _in_other_frame(objects.box[mine], others, images.size[objects.image[mine]])
-    if is_other and all(frames[row].leads_back for row in rows):
-        objects.note(f"fixed: boxes and masks of images {kind}, moved", mine)
-        for i in np.flatnonzero(mine):
-            frame, mask = frames[objects.image[i]], objects.mask[i]
-            objects.box[i] = frame.boxes(objects.box[i : i + 1])[0]
-            if mask is not None and (mask.runs is None or mask.fills(frame.size)):
-                objects.mask[i] = mask.moved(frame.points, frame.pixels, frame.size)
-        objects.moved |= mine
-        return
-    if is_other is False:
-        images.note(f"fixed: sizes of images {kind}", group & differ)
-    else:
-        reason = "are for the annotated size" if is_other else "do not tell which size is right"
-        images.note(f"left out: images {kind}, whose boxes {reason}", group & differ)
-        images.gone |= group & differ
-    if "EXIF" in kind and (is_other is None or not frames[rows[0]]):
-        what = f"images {kind}; boxes count for them as they are shown"
-        images.note(what, group & ~differ & ~images.gone)
-
-
-def _in_other_frame(boxes: np.ndarray, others: np.ndarray, actual: np.ndarray) -> bool | None:
+def _in_other_frame(boxes: np.ndarray, actual: np.ndarray, others: np.ndarray) -> bool | None:
     """Whether boxes are in the other of two frames of sizes ``(N, 2)``; None: they do not tell."""
     in_others, in_actual = fit(boxes, others), fit(boxes, actual)
     other, image = int((in_others & ~in_actual).sum()), int((in_actual & ~in_others).sum())
@@ -195,87 +152,61 @@ def _in_other_frame(boxes: np.ndarray, others: np.ndarray, actual: np.ndarray) -
     return None
 
 
-def settle_form(objects: Table, sizes: np.ndarray) -> None:
+def settle_form(objects: list[Object], fractions: bool, report: Report) -> None:
     """Find out what the numbers of boxes and the points of masks are, and make them COCO's.
 
     Args:
         objects: Boxes and masks in pixels of their images.
-        sizes: Width and height of these, ``(N, 2)``.
+        fractions: Whether boxes were fractions of their images.
+        report: Takes the findings.
 
     Raises:
         DataError: If nobody can tell.
     """
-    if not len(objects):
+    if not objects:
         return
-    polygons = np.array([m is not None and m.runs is None for m in objects.mask], bool)
-    points = [p for mask in objects.mask[polygons] for p in mask.polygons]
-    if points and min(p.min() for p in points) >= 0 and max(p.max() for p in points) <= 1:
-        for i in np.flatnonzero(polygons):
-            frame = Frame((1, 1), tuple(sizes[i]))
-            objects.mask[i] = objects.mask[i].moved(frame.points, frame.pixels, (1, 1))
-        objects.note("fixed: masks that are fractions of their image", polygons)
-    has_mask = objects.mask.astype(bool)
-    form = _by_masks(objects, sizes) if has_mask.all() else _by_boxes(objects, sizes)
+    polygons = [o for o in objects if isinstance(o.mask, list)]
+    ends = [(min(p.min() for p in o.mask), max(p.max() for p in o.mask)) for o in polygons]
+    if ends and np.min(ends) >= 0 and np.max(ends) <= 1:
+        for o in polygons:
+            o.mask = move_mask(o.mask, scaling((1, 1), o.photo.size), o.photo.size)
+        report.note("fixed: masks that are fractions of their image", polygons)
+    boxes, sizes = boxes_of(objects)
+    if all(o.mask for o in objects):
+        extents = np.array([extent(o.mask) for o in objects]).reshape(-1, 4)
+        form = _by_masks(boxes, extents)
+    else:
+        form = _by_images(boxes, sizes, fractions)
     if form != COCO_FORM:
-        objects.box = FORMS[form](objects.box)
-        objects.moved[:] = True
-        objects.note(f"fixed: boxes given as {form}", objects.moved)
+        for o, box in zip(objects, FORMS[form](boxes), strict=True):
+            o.box, o.moved = box, True
+        report.note(f"fixed: boxes given as {form}", objects)
 
 
-def _by_masks(objects: Table, sizes: np.ndarray) -> str:
-    """The form of boxes in which they fit their masks; turns masks that have axes swapped."""
-    extents = {
-        swapped: np.array(
-            [m.extent(tuple(s), swapped) for m, s in zip(objects.mask, sizes.tolist(), strict=True)]
-        )
-        for swapped in (False, True)
-    }
-    runs = np.array([mask.runs is not None for mask in objects.mask])
-    kinds = [kind for kind in (runs, ~runs) if kind.any()]
-
-    def best(form: str) -> list[tuple[float, bool]]:
-        """Median overlap of each kind of mask, and whether it is with axes swapped."""
-        boxes = FORMS[form](objects.box)
-        overlap = {swapped: iou(boxes, corners(extents[swapped])) for swapped in extents}
-        return [max((np.median(overlap[s][kind]), not s) for s in overlap) for kind in kinds]
-
-    plain = iou(objects.box, corners(extents[False]))
-    least = min(np.median(plain[kind]) for kind in kinds)
-    if least >= LOOSE:
+def _by_masks(boxes: np.ndarray, extents: np.ndarray) -> str:
+    """The form of boxes in which they fit their masks."""
+    overlap = {name: np.median(iou(form(boxes), extents)) for name, form in FORMS.items()}
+    if overlap[COCO_FORM] >= LOOSE:
         return COCO_FORM
-    form = max(FORMS, key=lambda form: min(best(form)))
-    if min(best(form))[0] < SAME:
+    best = max(overlap, key=overlap.get)
+    if overlap[best] < SAME:
         raise DataError(
-            f"its masks are not where its boxes are: their median overlap (IoU) is {least:.2f}, "
-            f"and no other reading of both reaches {SAME}"
+            f"its masks are not where its boxes are: their median overlap (IoU) is "
+            f"{overlap[COCO_FORM]:.2f}; points are x, y, and runs of pixels go along columns"
         )
-    for kind, (_, straight) in zip(kinds, best(form), strict=True):
-        if not straight:
-            for i in np.flatnonzero(kind):
-                swap = (lambda p: p[:, ::-1], lambda a: a, tuple(sizes[i].tolist()))
-                objects.mask[i] = objects.mask[i].moved(*swap, along_rows=True)
-            what = "runs of pixels along rows" if kind is runs else "points as y, x"
-            objects.note(f"fixed: masks of {what}", kind)
-    return form
+    return best
 
 
-def _by_boxes(objects: Table, sizes: np.ndarray) -> str:
+def _by_images(boxes: np.ndarray, sizes: np.ndarray, fractions: bool) -> str:
     """The form in which boxes fit into their images."""
-    boxes, fractions = objects.box, objects.fraction.any()
-    inside = {name: fit(form(boxes), sizes) for name, form in FORMS.items()}
-    beyond = int((~inside[COCO_FORM]).sum())
-    if not fractions and beyond < max(2, 0.02 * len(boxes)):
+    share = {name: fit(form(boxes), sizes).mean() for name, form in FORMS.items()}
+    beyond = round((1 - share[COCO_FORM]) * len(boxes))
+    likely = [name for name in FORMS if share[name] >= 0.99]
+    if not fractions and beyond < max(FEW, 0.02 * len(boxes)):
         return COCO_FORM
-    likely = [name for name, good in inside.items() if good.mean() >= 0.99]
-    areas = np.array([number(entry.get("area")) or np.nan for entry in objects.source])
-    by_corners = np.isclose(corners(boxes)[:, 2:].prod(axis=1), areas, rtol=0.02).mean() > 0.9
-    by_sides = np.isclose(boxes[:, 2:].prod(axis=1), areas, rtol=0.02).mean() > 0.9
-    if by_corners != by_sides:
-        likely = [name for name in likely if (name == "two corners") == by_corners]
-    many = beyond >= MANY * len(boxes)
-    if len(likely) == 1 and (fractions or beyond >= FEW or many):
+    if len(likely) == 1:
         return likely[0]
-    if not fractions and not many:
+    if not fractions and beyond < MANY * len(boxes):
         return COCO_FORM
     what = "fractions of the image" if fractions else "not x, y, width, height in pixels"
     reason = f"could be {' or '.join(likely)}" if likely else "fit their images in no known form"

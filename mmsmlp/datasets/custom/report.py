@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from itertools import compress
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from mmsmlp.checkpoints import few
 from mmsmlp.errors import DataError
 
+T, S = TypeVar("T"), TypeVar("S")
 LARGEST = 1e9
-NO, YES = ("", "0", "0.0", "false", "no", "none", "null"), ("1", "1.0", "true", "yes")
+FLAGS = {
+    **dict.fromkeys(("", "0", "0.0", "false", "no", "none", "null"), False),
+    **dict.fromkeys(("1", "1.0", "true", "yes"), True),
+}
 
 
 class Report(list):
@@ -25,41 +33,25 @@ class Report(list):
         if names := [printable(str(culprit)) for culprit in culprits]:
             self.append(f"{what}: {len(names)} ({few(names)})")
 
+    def keep(self, items: Iterable[T], faults: dict[str, Callable[[T], bool]]) -> list[T]:
+        """Items without a fault; a line for each fault says how many are left out."""
+        items = list(items)
+        for what, is_bad in faults.items():
+            bad = [is_bad(item) for item in items]
+            self.note(f"left out: {what}", compress(items, bad))
+            items = [item for item, is_out in zip(items, bad, strict=True) if not is_out]
+        return items
+
     def error(self, what: str) -> DataError:
         """An error that ends with the findings that led to it."""
         return DataError("; ".join([what, *self]))
 
 
-class Table:
-    """Columns of the same length: arrays, with the findings about their rows.
-
-    Args:
-        report: Takes the findings.
-        id: Names of the rows.
-        columns: The others.
-    """
-
-    def __init__(self, report: Report, id: Iterable[Any], **columns: Iterable[Any]) -> None:
-        self.report = report
-        self.id = np.fromiter(id, object)
-        for name, values in columns.items():
-            setattr(self, name, np.fromiter(values, object))
-
-    def __len__(self) -> int:
-        return len(self.id)
-
-    def note(self, what: str, rows: np.ndarray) -> None:
-        """Add a line about some rows, ``(N,)`` booleans."""
-        self.report.note(what, self.id[rows])
-
-    def leave_out(self, what: str, rows: np.ndarray) -> None:
-        """Leave out some rows, ``(N,)`` booleans, and say so unless there is nothing to say."""
-        rows = np.asarray(rows, bool)
-        if what:
-            self.note(f"left out: {what}", rows)
-        for name, column in vars(self).items():
-            if name != "report":
-                setattr(self, name, column[~rows])
+def read_all(read: Callable[[S], T], items: Collection[S], what: str) -> list[T]:
+    """Read files side by side, below a progress bar."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(read, items)
+        return list(track(found, what, len(items), console=Console(stderr=True), transient=True))
 
 
 def printable(text: str, most: int = 80) -> str:
@@ -89,8 +81,8 @@ def numbers(value: Any) -> list[float] | None:
 
 def flag(value: Any) -> bool | None:
     """Yes or no, in any spelling; nothing is no. None if it is neither."""
-    text = str(value).strip().lower() if isinstance(value, str | int | float) else value
-    return False if text is None or text in NO else True if text in YES else None
+    is_simple = value is None or isinstance(value, str | int | float)
+    return FLAGS.get(str(value).strip().lower()) if is_simple else None
 
 
 def key(value: Any) -> int | str | None:

@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS
 from torch.utils.data import Dataset
 
 from mmsmlp.checkpoints import few
-from mmsmlp.datasets.custom import files_of, is_hidden, look_at_mask, read_images
+from mmsmlp.datasets.custom import Report, files_of, is_hidden, look_at_mask, read_images
 from mmsmlp.errors import DataError, UsageError
 
 from .datasets import inner_datasets
@@ -77,7 +77,7 @@ def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: 
         if missing := [path for path in paths if not os.path.exists(path)]:
             raise DataError(f"{len(missing)} of {len(paths)} {what}s are missing: {few(missing)}")
     pairs = pairs[:: -(-len(pairs) // MOST)]
-    sizes = read_images(Path(), [image for image, _ in pairs]).sizes
+    files = read_images(Path(), [image for image, _ in pairs], Report())
     loads = [step for step in config.get("pipeline") or [] if step["type"] == "LoadAnnotations"]
     shift = dataset.reduce_zero_label or any(step.get("reduce_zero_label") for step in loads)
     classes = dataset.metainfo.get("classes") or ()
@@ -91,13 +91,13 @@ def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: 
                 f"mask {mask} has {look.channels} channels, and mmseg needs maps of labels; "
                 "new_dataset makes them of colours"
             )
-        if image in sizes and look.size != sizes[image]:
-            (w, h), (width, height) = look.size, sizes[image]
+        if image in files and look.size != files[image].size:
+            (w, h), (width, height) = look.size, files[image].size
             raise DataError(
                 f"mask {mask} is {w}x{h}, and image {image} {width}x{height}, as training reads it "
                 "(turned by EXIF, if it says so); new_dataset turns or resizes masks"
             )
-        count.update(look.labels.tolist())
+        count.update(look.values)
     if dataset.label_map or not classes:
         return
     count = Counter({255 if not v else v - 1: n for v, n in count.items()}) if shift else count

@@ -91,11 +91,11 @@ class AblatedSparseMLP(SparseMLP):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), for any H and W."""
         branches = [x] if self.identity else []
-        row = self.row.mix_native(x)
+        row = self.row(x, native=True)
         if self.sequential:
-            branches.append(self.column.mix_native(row))
+            branches.append(self.column(row, native=True))
         else:
-            branches += [row, self.column.mix_native(x)]
+            branches += [row, self.column(x, native=True)]
         return reduce(add, (upsample(y, x.shape[2:]) for y in self.fuse(branches)))
 
 

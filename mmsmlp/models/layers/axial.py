@@ -56,21 +56,17 @@ class AxialMixing(nn.Module):
             state_dict = {**state_dict, **dict(zip(names, resized, strict=True))}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W), for any H and W."""
-        return upsample(self.mix_native(x), x.shape[2:])
-
-    def mix_native(self, x: Tensor) -> Tensor:
-        """Mix tokens; the caller upsamples.
-
-        Upsampling commutes with linear maps of the channels and of the other axis, which cost less
-        before it.
+    def forward(self, x: Tensor, native: bool = False) -> Tensor:
+        """Mix tokens of any H and W.
 
         Args:
             x: ``(N, C, H, W)``.
+            native: Whether the caller upsamples. That commutes with linear maps of the channels
+                and of the other axis, which cost less before it.
 
         Returns:
-            The mixed map, with the native length where that is the shorter one.
+            The mixed map ``(N, C, H, W)``; if ``native``, with the native length where that is the
+            shorter one.
         """
         length, weight, bias = x.shape[self.dim], self.weight, self.bias
         with without_autocast(x):  # which would convert both factors
@@ -79,7 +75,8 @@ class AxialMixing(nn.Module):
             if length < self.length:
                 up = cached_resampling_matrix(self.length, length, weight)
                 weight, bias = up @ weight, up @ bias
-        return axis_linear(x, weight, bias, self.dim)
+        y = axis_linear(x, weight, bias, self.dim)
+        return y if native else upsample(y, x.shape[2:])
 
     def extra_repr(self) -> str:
         return f"{self.length}, dim={self.dim}"

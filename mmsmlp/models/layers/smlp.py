@@ -64,7 +64,7 @@ class SparseMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), for any H and W."""
-        branches = x, self.row.mix_native(x), self.column.mix_native(x)
+        branches = x, self.row(x, native=True), self.column(x, native=True)
         # The fused map is a sum of linear maps, each cheaper before it is upsampled.
         y, row, column = self.fuse(branches)
         return add_upsampled(y, row, column)

@@ -16,11 +16,19 @@ from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from mmsmlp.datasets.custom import Coco
-from mmsmlp.datasets.custom.frames import turned
 
 ROOT = Path(__file__).parents[3]
 COLOURS = dict(box=(220, 30, 30), pea=(30, 200, 30))
 INVERSE = {6: 8, 8: 6}
+
+
+def turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """An array ``(H, W)`` as EXIF's orientation says to show it."""
+    return {
+        **{1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud},
+        **{5: np.transpose, 6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).T},
+        **{8: np.rot90},
+    }[orientation](array)
 
 
 def paint(seed: int, size: tuple[int, int]) -> tuple[np.ndarray, list[dict[str, Any]]]:

@@ -9,12 +9,11 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmsmlp.datasets.custom import read_class_folders, read_masks
-from mmsmlp.datasets.custom.frames import turned
 from mmsmlp.engine.hooks.checks import differing_classes
 from mmsmlp.engine.runner.data_folders import check_data_folders
 from mmsmlp.errors import DataError, UsageError
 
-from tests.datasets.custom.scenes import new_dataset, paint, write_image  # isort: skip
+from tests.datasets.custom.scenes import new_dataset, paint, turned, write_image  # isort: skip
 
 SIZE = (64, 48)
 
@@ -98,12 +97,16 @@ def void(labels: np.ndarray, path: Path) -> None:
 FORMS: dict[str, tuple[Callable[[np.ndarray, Path], None], str, list[int]]] = {
     "index": (index, "", [0, 1, 2]),
     "palette": (palette, "", [0, 1, 2]),
-    "a palette for each": (own_palettes, "fixed: colours taken as labels", [0, 2, 1]),
-    "colours": (colours, "fixed: colours taken as labels, in this order: 3", [0, 2, 1]),
+    "a palette for each": (own_palettes, "fixed: colours, numbered in this order", [0, 2, 1]),
+    "colours": (colours, "fixed: colours, numbered in this order: 3", [0, 2, 1]),
     "transparent": (transparent, "", [0, 1, 2]),
-    "0 and 255": (black_and_white, "fixed: masks of 0 and 255, 255 taken as label 1: 4", [0, 1, 1]),
-    "grey levels": (grey_levels, "fixed: labels with large gaps", [0, 1, 2]),
-    "sixteen bits": (sixteen_bits, "fixed: labels with large gaps", [0, 1, 2]),
+    "0 and 255": (
+        black_and_white,
+        "fixed: labels with gaps, numbered in this order: 2 (class 0, class 255)",
+        [0, 1, 1],
+    ),
+    "grey levels": (grey_levels, "fixed: labels with gaps", [0, 1, 2]),
+    "sixteen bits": (sixteen_bits, "fixed: labels with gaps", [0, 1, 2]),
     "half the size": (half, "fixed: masks of another size than their image, resized: 4", [0, 1, 2]),
     "names with an end": (with_an_end, "", [0, 1, 2]),
     "void": (void, "masks with the label 255, which is not learnt: 4", [0, 1, 255]),

@@ -22,6 +22,17 @@ def test_fuses_identity_row_and_column_in_this_order() -> None:
     torch.testing.assert_close(layer(x), expected)
 
 
+def test_hooks_of_its_parts_fire() -> None:
+    smlp = SparseMLP(4, grid=(3, 3))
+    seen = []
+    for name in ("row", "column", "fuse"):
+        part = getattr(smlp, name)
+        part.register_forward_pre_hook(lambda *_, name=name: seen.append(name))
+        part.register_forward_hook(lambda *_, name=name: seen.append(f"after {name}"))
+    smlp(torch.randn(1, 4, 7, 5))
+    assert seen == ["row", "after row", "column", "after column", "fuse", "after fuse"]
+
+
 def test_parameters_as_the_paper_counts_them() -> None:
     height, width, channels = 6, 9, 8
     layer = SparseMLP(channels, (height, width))
