@@ -1,7 +1,6 @@
-"""The process in which a subject lives: it reads requests and writes replies, a line of JSON each.
+"""The process that measures one subject: it reads requests and writes replies, a line of JSON each.
 
-Started by :class:`benchmarks.workers.Worker` with that checkout first on the path whose ``mmsmlp`` is
-measured.
+:class:`benchmarks.workers.Worker` starts it with the checkout first on the path.
 """
 
 from __future__ import annotations
