@@ -20,6 +20,7 @@ from .load import (
     load_weights,
     matched_pretrained,
     newest_checkpoint,
+    split_pretrained,
 )
 from .published import download, named_weights
 from .sources import CYCLEMLP, SPACH, source_of
@@ -44,6 +45,7 @@ __all__ = [
     "remove_partial",
     "serialise",
     "source_of",
+    "split_pretrained",
     "weights_of",
     "write_atomically",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,37 +152,28 @@ def below_prefix(
             occur under several prefixes.
     """
     names = {name for name in module.state_dict() if not name.endswith(COUNTER)}
-    prefix = _find_prefix(names, weights, given)
-    return prefix, {
-        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
-    }
-
-
-def _find_prefix(names: Collection[str], keys: Iterable[str], given: str | None) -> str:
-    """The prefix under which most of ``names`` are among the keys; the given one if it may be."""
     counts = Counter()
-    for key in keys:
+    for key in weights:
         parts = key.split(".")
         for i in range(len(parts)):
             if ".".join(parts[i:]) in names:
                 counts["".join(f"{part}." for part in parts[:i])] += 1
-    if given and not given.endswith("."):
-        given += "."
+    prefix = f"{given.rstrip('.')}." if given else ""
     enough = len(names) / 2
-    if counts[given or ""] >= enough:
-        return given or ""
-    most = max(counts.values(), default=0)
-    if most < enough:
-        raise CheckpointError(
-            f"only {most} of its {len(names)} tensors are there, whatever the prefix; looked for "
-            f"{shorten(sorted(names))}; the checkpoint has {shorten(list(keys))}"
-        )
-    found = [candidate for candidate, count in counts.items() if count == most]
-    if len(found) > 1:
-        raise CheckpointError(
-            f"it is there under several prefixes, name one: {shorten(sorted(found))}"
-        )
-    return found[0]
+    if counts[prefix] < enough:
+        most = max(counts.values(), default=0)
+        if most < enough:
+            raise CheckpointError(
+                f"only {most} of its {len(names)} tensors are there, whatever the prefix; looked "
+                f"for {shorten(sorted(names))}; the checkpoint has {shorten(weights)}"
+            )
+        prefix, *others = sorted(other for other, count in counts.items() if count == most)
+        if others:
+            found = shorten([prefix, *others])
+            raise CheckpointError(f"it is there under several prefixes, name one: {found}")
+    return prefix, {
+        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+    }
 
 
 def check_loading(
@@ -363,25 +354,19 @@ def _load_backbone(module: nn.Module, weights: Mapping[str, Tensor]) -> tuple[st
     return replace(loading, missing=missing, unexpected=used).summary(*more)
 
 
-def matched_pretrained(init_cfg: Any) -> list[dict]:
-    """Replace mmengine's by :class:`Pretrained`, after all other initialisers.
-
-    Args:
-        init_cfg: Initialisation, as mmengine has it.
-
-    Returns:
-        The initialisers in the order of their turn.
-    """
+def split_pretrained(init_cfg: Any) -> tuple[list[dict], list[dict]]:
+    """Split initialisers into all others and those of mmengine's ``Pretrained``."""
     configs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []
-    if not (isinstance(configs, list | tuple) and all(map(_has_type, configs))):
+    if not all(isinstance(cfg, Mapping) and "type" in cfg for cfg in configs):
         raise TypeError(f"init_cfg must be a dict with a type, or a list of such, got {init_cfg!r}")
     pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
-    others = [cfg for cfg in configs if cfg not in pretrained]
+    return [cfg for cfg in configs if cfg not in pretrained], pretrained
+
+
+def matched_pretrained(init_cfg: Any) -> list[dict]:
+    """Replace mmengine's by :class:`Pretrained`, after all other initialisers."""
+    others, pretrained = split_pretrained(init_cfg)
     return others + [{**cfg, "type": Pretrained} for cfg in pretrained]
-
-
-def _has_type(cfg: Any) -> bool:
-    return isinstance(cfg, Mapping) and "type" in cfg
 
 
 OF_A_RUN = re.compile(r"(epoch|iter)_\d+(_iter_\d+)?\.pth")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModule, PretrainedInit
+from mmengine.model import BaseModule
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from mmsmlp.checkpoints import (
     check_loading,
     load_weights,
     read_checkpoint,
+    split_pretrained,
     weights_of,
 )
 from mmsmlp.errors import CheckpointError, RunError
@@ -62,11 +63,9 @@ class CheckWeightsHook(Hook):
         for module in runner.model.modules():
             if not (isinstance(module, BaseModule) and hasattr(module, "backbone")):
                 continue
-            configs = module.init_cfg or []
-            configs = [configs] if isinstance(configs, Mapping) else configs
-            pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
+            others, pretrained = split_pretrained(module.init_cfg)
             if pretrained:
-                module.init_cfg = [cfg for cfg in configs if cfg not in pretrained]
+                module.init_cfg = others
                 module.init_weights = partial(_init_weights, module, pretrained)
 
 
