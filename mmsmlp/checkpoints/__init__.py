@@ -1,4 +1,4 @@
-"""Checkpoints: reading them safely, matching them to a network, writing them as a whole."""
+"""Checkpoints: safe reading, matching to a network, atomic writing."""
 
 from mmsmlp.errors import shorten as few
 

@@ -1,4 +1,4 @@
-"""Reading checkpoints without running code in them, and writing them as a whole or not at all."""
+"""Reading checkpoints without running their code, and writing them atomically."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def read_checkpoint(
     """Read a checkpoint without running any code of it.
 
     Args:
-        source: Path of a file that ``torch.save`` or safetensors wrote, or whatever else mmengine
-            loads by its scheme: ``https://``, ``torchvision://``, ``open-mmlab://``, ``s3://``.
+        source: Path of a file that ``torch.save`` or safetensors wrote, or a URL that mmengine can
+            load: ``https://``, ``torchvision://``, ``open-mmlab://``, ``s3://``.
         map_location: Device to put the tensors on.
-        trust: Whether to make any object, too, which runs any code that is in the file.
-        load: What loads by schemes.
+        trust: Whether to read any object, too, which runs any code in the file.
+        load: Function that loads URLs.
 
     Returns:
-        What the file holds; objects beside tensors and the state of a run are inert.
+        The contents of the file; objects other than tensors and the state of a run are inert.
 
     Raises:
         CheckpointError: If there is no such file, or it is cut short, is no checkpoint, claims
@@ -109,7 +109,7 @@ def with_our_names(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint as mmengine loads it, if it is one of the authors of a network.
 
     Args:
-        checkpoint: What was read; any other is returned as it is.
+        checkpoint: The contents of a file; others are returned unchanged.
     """
     places = [checkpoint[key] for key in RAW if key in checkpoint] or [checkpoint]
     weights = _tensors(places[0])
@@ -164,10 +164,10 @@ def weights_of(
     """Find the state dict in a checkpoint.
 
     Args:
-        checkpoint: What :func:`read_checkpoint` gives, or a bare state dict.
-        ema: Whether to take the exponential moving average of the weights; if None, what whoever
-            saved it evaluates, which is the average with mmengine's ``EMAHook`` and the weights
-            themselves elsewhere.
+        checkpoint: The result of :func:`read_checkpoint`, or a bare state dict.
+        ema: Whether to take the exponential moving average of the weights; if None, the weights
+            that were evaluated in training: the average with mmengine's ``EMAHook``, otherwise the
+            weights themselves.
 
     Returns:
         The tensors of the state dict, and under which key it was.
@@ -206,7 +206,7 @@ def _tensors(weights: Any) -> dict[str, Tensor]:
 
 
 class _Inert:
-    """Stands for what is beside the tensors in a training checkpoint; does nothing."""
+    """Placeholder for other objects than tensors in a training checkpoint; does nothing."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> _Inert:
         return super().__new__(cls)
@@ -219,7 +219,7 @@ class _Inert:
 
 
 class _History(HistoryBuffer):
-    """Becomes mmengine's buffer of what was logged, but takes no functions along, as that does."""
+    """mmengine's buffer of logged values, but without its functions."""
 
     def __setstate__(self, state: dict) -> None:
         self.__class__ = HistoryBuffer
@@ -239,9 +239,9 @@ def _storage(content: bytes) -> Any:
         return torch.load(io.BytesIO(content), weights_only=True)
 
 
-# What mmengine's runner (its message hub) and SPACH (its arguments) save beside tensors, and what
-# is made of it where a run is to go on. Functions, which a HistoryBuffer names by getattr, and
-# arguments are not needed.
+# Other objects that mmengine's runner (its message hub) and SPACH (its arguments) save, and their
+# replacements in a resumed run. Functions, which a HistoryBuffer names by getattr, and arguments
+# are not needed.
 STATE = {
     "__builtin__.getattr": _Inert,
     "_codecs.encode": _encode,
@@ -255,7 +255,7 @@ STATE = {
     "numpy.dtype": np.dtype,
     "numpy.ndarray": np.ndarray,
 }
-# In what a test dumps: the numbers of tensors, and annotations, which are not needed.
+# In the results of a test: the numbers of tensors, and annotations, which are not needed.
 PREDICTIONS = {
     "torch.storage._load_from_bytes": _storage,
     "mmdet.structures.bbox.horizontal_boxes.HorizontalBoxes": _Inert,
@@ -266,10 +266,10 @@ CAN_SKIP_BYSTANDERS = digit_version(torch.__version__) >= digit_version("2.6")
 
 
 def _pickle_module(known: Mapping[str, Any]) -> SimpleNamespace:
-    """What torch.load takes in the place of the module pickle.
+    """Argument of torch.load, instead of the module pickle.
 
-    Its unpickler makes what torch trusts, and what is known. Before 2.6, torch's own one takes a
-    checkpoint with anything beside its tensors for a harmful one.
+    Its unpickler accepts the types that torch trusts and the ones above. Before 2.6, torch's own
+    unpickler rejects a checkpoint with any other object.
     """
 
     class Unpickler(pickle.Unpickler):
@@ -312,7 +312,7 @@ def tensors_only() -> Iterator[None]:
     os.environ[names[0]] = "1"
     try:
         with ExitStack() as stack:
-            # Of pickles that torch did not write; what becomes of them is said later.
+            # Of pickles that torch did not write; they are reported later.
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore", UserWarning)
             if CAN_SKIP_BYSTANDERS:
@@ -347,7 +347,7 @@ def check_archive(path: str) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(record.file_size for record in archive.infolist())
     except zipfile.BadZipFile:
-        return  # torch says so
+        return  # torch raises it
     _refuse_larger(path, "unpacks to", unpacked)
 
 
@@ -390,7 +390,7 @@ def _refuse_larger(path: str, claim: str, claimed: int) -> None:
         raise CheckpointError(f"{path!r} has {size:,} bytes and {claim} {claimed:,}: refused")
 
 
-# What the names of files end in that are not complete.
+# Suffix of the names of incomplete files.
 PARTIAL = ".part"
 
 
@@ -399,8 +399,7 @@ def publishable(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[
 
     Args:
         weights: State dict.
-        meta: What else to say about it; what is no number, string or container of such, is left
-            out.
+        meta: Other information; only numbers, strings and containers of these are saved.
 
     Returns:
         ``dict(state_dict=…, meta=…)``, whose tensors share no memory with anything.
@@ -447,7 +446,7 @@ def serialise(checkpoint: Mapping[str, Any], suffix: str) -> bytes:
 
 
 def write_atomically(data: bytes, path: Path) -> None:
-    """Write a file such that there is all of it at its place, or what was there before.
+    """Write a file atomically: its path has the complete new file or the old one.
 
     Args:
         data: The content.
@@ -471,6 +470,6 @@ def write_atomically(data: bytes, path: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what :func:`write_atomically` left in a folder where it was killed."""
+    """Remove incomplete files of :func:`write_atomically`, left when it was killed."""
     for leftover in folder.glob(f".*{PARTIAL}"):
         leftover.unlink(missing_ok=True)

@@ -30,21 +30,21 @@ ADVICE = "lower the learning rate, or clip gradients by optim_wrapper.clip_grad"
 # The second name is that of former releases, in the configs that they dumped.
 @HOOKS.register_module(name=["CheckWeightsHook", "MatchedWeightsHook"])
 class CheckWeightsHook(Hook):
-    """Checks what a run loads; mmengine loads what fits and continues.
+    """Checks the weights that a run loads; mmengine ignores mismatches.
 
     That goes for ``load_from``, for a resumption, and for weights that the ``init_cfg`` of a model
     with a backbone names: if they are not of that model, they are loaded into its backbone.
 
     Args:
-        needs: What has to be in a checkpoint: the ``'whole'`` model, its ``'backbone'``, or
-            ``'some'`` of it. A run that is resumed needs the whole.
+        needs: The required part of a checkpoint: the ``'whole'`` model, its ``'backbone'``, or
+            ``'some'`` of it. A resumed run needs the complete model.
     """
 
     def __init__(self, needs: str = "some") -> None:
         self.needs = needs
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Check the weights as they are loaded."""
+        """Check the weights while they are loaded."""
         source = runner._load_from
         needs = "whole" if runner._resume else self.needs
 
@@ -59,7 +59,7 @@ class CheckWeightsHook(Hook):
                 raise CheckpointError(f"{source!r}: {line}")
 
     def before_run(self, runner: Runner) -> None:
-        """Let pretrained weights of whole models arrive, or raise an error."""
+        """Load pretrained weights of complete models, or raise an error."""
         for module in runner.model.modules():
             if not (isinstance(module, BaseModule) and hasattr(module, "backbone")):
                 continue
@@ -70,7 +70,7 @@ class CheckWeightsHook(Hook):
 
 
 def differing_classes(trained: Sequence[str] | None, tested: Sequence[str] | None) -> str | None:
-    """What is wrong if classes of a checkpoint and of data have the same names at other labels.
+    """Describe classes with the same names but other labels in a checkpoint and in data.
 
     Args:
         trained: Classes of the checkpoint, if it names them.
@@ -129,7 +129,7 @@ class FiniteLossHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Look at the weights."""
         for name, value in checkpoint["state_dict"].items():
-            # Sharded weights are no plain tensors, and no rank has the whole of them.
+            # Sharded weights are no plain tensors, and no rank has all of them.
             if type(value) is not Tensor or not value.is_floating_point():
                 continue
             if not torch.isfinite(value).all():

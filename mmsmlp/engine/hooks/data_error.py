@@ -59,7 +59,7 @@ def _explain(error: Exception, sample: str) -> str:
             value = frame.f_locals.get(name)
             if isinstance(value, Mapping) and isinstance(value.get("img_path"), str):
                 sample = repr(value["img_path"])
-    # A file that is gone says so in few words, other errors in several lines.
+    # The error of a missing file is short, other errors have several lines.
     reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
     reason = " ".join(reason.split())
     missing = getattr(error, "filename", None)
