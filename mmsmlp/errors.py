@@ -1,4 +1,4 @@
-"""Exceptions of this package; the message of each is one line that says what to change."""
+"""Exceptions of this package; each message is one line that names the fix."""
 
 import traceback
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ def shorten(names: Iterable[str], count: int = 3) -> str:
 
 def one_line(error: BaseException) -> str:
     """The type of an error and the first line of its message, or else where it comes from."""
-    if error.__cause__ is not None:  # which a library has wrapped in what it was doing
+    if error.__cause__ is not None:  # which a library has wrapped in another error
         return one_line(error.__cause__)
     lines = filter(None, map(str.strip, str(error).splitlines()))
     return f"{type(error).__name__}: {next(lines, None) or origin(error)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlparse
 
-# Before a name of `WEIGHTS`, in place of a path.
+# Prefix of a name from `WEIGHTS`, instead of a path.
 SCHEME = "mmsmlp://"
 
 
@@ -17,7 +17,7 @@ class Weights:
         name: Of the weights, such as ``'cyclemlp_b2_in1k'``.
         backbone: Its name in the model zoo.
         arch: Its architecture.
-        top1: Accuracy on ImageNet-1K in percent, as the authors print it.
+        top1: Accuracy on ImageNet-1K in percent, as the authors report it.
         source: Repository of the authors, whose names :mod:`mmsmlp.checkpoints.sources` converts.
         url: Address of the file.
         licence: Under which they are published.
@@ -40,7 +40,7 @@ class Weights:
 
     @property
     def path(self) -> str:
-        """What to write in place of the path of a checkpoint."""
+        """Name to write instead of the path of a checkpoint."""
         return SCHEME + self.name
 
 

@@ -43,7 +43,7 @@ IMPORTS = {
         *["errors", "visualization"],
         *["datasets.mini", "engine.runner", "deploy", "apis.inference"],
     ],
-    "swap": ["errors", "weights", "engine.optim", "model_zoo", "apis.inference"],
+    "swap": ["errors", "weights", "checkpoints", "engine.optim", "model_zoo", "apis.inference"],
     "__main__": ["model_zoo"],
 }
 # Former places of sub-packages.

@@ -15,7 +15,6 @@ import matplotlib
 import torch
 from benchmarks.charts import DEVICES, draw_charts
 from benchmarks.cost import cost_table
-from benchmarks.crew import Failed
 from benchmarks.kernels import GPUS, WEIGHTS, report
 from benchmarks.measuring import Settings, measure
 from benchmarks.passes import MODES, PRECISIONS, Case, usable
@@ -30,6 +29,7 @@ from benchmarks.subjects import (
     variants,
 )
 from benchmarks.terminal import show
+from benchmarks.workers import Failed
 from mmengine.config import DictAction
 from rich.console import Console
 

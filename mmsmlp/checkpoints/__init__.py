@@ -1,4 +1,4 @@
-"""Checkpoints: reading them safely, matching them to a network, writing them as a whole."""
+"""Checkpoints: safe reading, matching to a network, atomic writing."""
 
 from mmsmlp.errors import shorten as few
 
@@ -20,6 +20,7 @@ from .load import (
     load_weights,
     matched_pretrained,
     newest_checkpoint,
+    split_pretrained,
 )
 from .published import download, named_weights
 from .sources import CYCLEMLP, SPACH, source_of
@@ -44,6 +45,7 @@ __all__ = [
     "remove_partial",
     "serialise",
     "source_of",
+    "split_pretrained",
     "weights_of",
     "write_atomically",
 ]

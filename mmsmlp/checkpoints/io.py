@@ -1,4 +1,4 @@
-"""Reading checkpoints without running code in them, and writing them as a whole or not at all."""
+"""Reading checkpoints without running their code, and writing them atomically."""
 
 from __future__ import annotations
 
@@ -34,43 +34,57 @@ AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict")
 
 
 def read_checkpoint(
-    source: str | Path, map_location: Any = "cpu", whole: bool = False, trust: bool = False
+    source: str | Path,
+    map_location: Any = "cpu",
+    trust: bool = False,
+    load: Callable[..., Any] = CheckpointLoader.load_checkpoint,
 ) -> dict[str, Any]:
     """Read a checkpoint without running any code of it.
 
     Args:
-        source: Path of a file that ``torch.save`` or safetensors wrote, or whatever else mmengine
-            loads by its scheme: ``https://``, ``torchvision://``, ``open-mmlab://``, ``s3://``.
+        source: Path of a file that ``torch.save`` or safetensors wrote, or a URL that mmengine can
+            load: ``https://``, ``torchvision://``, ``open-mmlab://``, ``s3://``.
         map_location: Device to put the tensors on.
-        whole: Whether to make all that a run saves and goes on with, and not its tensors alone.
-        trust: Whether to make anything else, too, which runs any code that is in the file.
+        trust: Whether to read any object, too, which runs any code in the file.
+        load: Function that loads URLs.
 
     Returns:
-        What the file holds; objects beside the tensors are left out or inert, but those of a run
-        if ``whole``.
+        The contents of the file; objects other than tensors and the state of a run are inert.
 
     Raises:
         CheckpointError: If there is no such file, or it is cut short, is no checkpoint, claims
             to hold more than fits into it, or holds code.
     """
     source = str(source)
-    known = STATE if whole else TENSORS
+    try:
+        checkpoint = _read(source, map_location, trust, load)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise _why_unreadable(source, error) from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            f"{source!r} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict"
+        )
+    if not trust and isinstance(checkpoint.get("meta"), dict):
+        # Of old releases; mmengine runs it as Python where it resumes.
+        checkpoint["meta"].pop("config", None)
+    return checkpoint
 
-    def read() -> Any:
-        if source.endswith(".safetensors"):
-            return _read_safetensors(source, map_location)
-        if "://" in source:
-            with nullcontext() if trust else tensors_only(known):
-                return CheckpointLoader.load_checkpoint(source, map_location)
-        path = os.path.expanduser(source)
-        check_archive(path)
-        if trust:
-            return torch.load(path, map_location, weights_only=False)
-        checkpoint = load_safely(path, map_location, known)
-        check_tensors(checkpoint, path)
-        return _without_config(checkpoint)
 
-    return _read(source, read)
+def _read(source: str, map_location: Any, trust: bool, load: Callable[..., Any]) -> Any:
+    if source.endswith(".safetensors"):
+        return _read_safetensors(source, map_location)
+    if "://" in source:
+        with nullcontext() if trust else tensors_only():
+            return load(source, map_location=map_location)
+    path = os.path.expanduser(source)
+    check_archive(path)
+    if trust:
+        return torch.load(path, map_location, weights_only=False)
+    checkpoint = load_safely(path, map_location)
+    check_tensors(checkpoint, path)
+    return checkpoint
 
 
 def guard_loading(trust: bool = False) -> None:
@@ -83,53 +97,25 @@ def guard_loading(trust: bool = False) -> None:
     """
     for prefix, loader in list(CheckpointLoader._schemes.items()):
         loader = getattr(loader, "__wrapped__", loader)
-        guarded = partial(_read_local if prefix == "" else _read_remote, loader, trust)
+        guarded = partial(_read_guarded, loader, trust)
         CheckpointLoader.register_scheme(prefix, update_wrapper(guarded, loader), force=True)
 
 
-def _read_local(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
-    return with_our_names(read_checkpoint(source, map_location, whole=True, trust=trust))
-
-
-def _read_remote(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
-    with nullcontext() if trust else tensors_only(STATE):
-        checkpoint = _read(source, lambda: loader(source, map_location=map_location))
-    return with_our_names(checkpoint if trust else _without_config(checkpoint))
+def _read_guarded(loader: Callable, trust: bool, source: str, map_location: Any = None) -> Any:
+    return with_our_names(read_checkpoint(source, map_location, trust, loader))
 
 
 def with_our_names(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint as mmengine loads it, if it is one of the authors of a network.
 
     Args:
-        checkpoint: What was read; any other is returned as it is.
+        checkpoint: The contents of a file; others are returned unchanged.
     """
     places = [checkpoint[key] for key in RAW if key in checkpoint] or [checkpoint]
     weights = _tensors(places[0])
     if (source := source_of(weights)) is None:
         return checkpoint
     return dict(state_dict=source.convert(weights)[0], meta=dict(source=source.repository))
-
-
-def _without_config(checkpoint: Any) -> Any:
-    """Leave out the config that old releases saved: mmengine runs it as Python where it resumes."""
-    if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
-        checkpoint["meta"].pop("config", None)
-    return checkpoint
-
-
-def _read(source: str, read: Callable[[], Any]) -> dict[str, Any]:
-    """What a function reads, or why it cannot, in one line."""
-    try:
-        checkpoint = read()
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise _why_unreadable(source, error) from error
-    if not isinstance(checkpoint, dict):
-        raise CheckpointError(
-            f"{source!r} is not a checkpoint: it holds a {type(checkpoint).__name__}, not a dict"
-        )
-    return checkpoint
 
 
 def _why_unreadable(source: str, error: Exception) -> CheckpointError:
@@ -178,10 +164,10 @@ def weights_of(
     """Find the state dict in a checkpoint.
 
     Args:
-        checkpoint: What :func:`read_checkpoint` gives, or a bare state dict.
-        ema: Whether to take the exponential moving average of the weights; if None, what whoever
-            saved it evaluates, which is the average with mmengine's ``EMAHook`` and the weights
-            themselves elsewhere.
+        checkpoint: The result of :func:`read_checkpoint`, or a bare state dict.
+        ema: Whether to take the exponential moving average of the weights; if None, the weights
+            that were evaluated in training: the average with mmengine's ``EMAHook``, otherwise the
+            weights themselves.
 
     Returns:
         The tensors of the state dict, and under which key it was.
@@ -220,7 +206,7 @@ def _tensors(weights: Any) -> dict[str, Tensor]:
 
 
 class _Inert:
-    """Stands for what is beside the tensors in a training checkpoint; does nothing."""
+    """Placeholder for other objects than tensors in a training checkpoint; does nothing."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> _Inert:
         return super().__new__(cls)
@@ -233,7 +219,7 @@ class _Inert:
 
 
 class _History(HistoryBuffer):
-    """Becomes mmengine's buffer of what was logged, but takes no functions along, as that does."""
+    """mmengine's buffer of logged values, but without its functions."""
 
     def __setstate__(self, state: dict) -> None:
         self.__class__ = HistoryBuffer
@@ -253,9 +239,9 @@ def _storage(content: bytes) -> Any:
         return torch.load(io.BytesIO(content), weights_only=True)
 
 
-# What mmengine's runner (its message hub) and SPACH (its arguments) save beside tensors, and what
-# is made of it where a run is to go on. Functions, which a HistoryBuffer names by getattr, and
-# arguments are not needed.
+# Other objects that mmengine's runner (its message hub) and SPACH (its arguments) save, and their
+# replacements in a resumed run. Functions, which a HistoryBuffer names by getattr, and arguments
+# are not needed.
 STATE = {
     "__builtin__.getattr": _Inert,
     "_codecs.encode": _encode,
@@ -269,23 +255,21 @@ STATE = {
     "numpy.dtype": np.dtype,
     "numpy.ndarray": np.ndarray,
 }
-# In what a test dumps: the numbers of tensors, and annotations, which are not needed.
+# In the results of a test: the numbers of tensors, and annotations, which are not needed.
 PREDICTIONS = {
     "torch.storage._load_from_bytes": _storage,
     "mmdet.structures.bbox.horizontal_boxes.HorizontalBoxes": _Inert,
     "mmdet.structures.mask.structures.BitmapMasks": _Inert,
     "mmdet.structures.mask.structures.PolygonMasks": _Inert,
 }
-# Where only the tensors are wanted, nothing beside them is made.
-TENSORS = dict.fromkeys(STATE, _Inert)
 CAN_SKIP_BYSTANDERS = digit_version(torch.__version__) >= digit_version("2.6")
 
 
 def _pickle_module(known: Mapping[str, Any]) -> SimpleNamespace:
-    """What torch.load takes in the place of the module pickle.
+    """Argument of torch.load, instead of the module pickle.
 
-    Its unpickler makes what torch trusts, and what is known. Before 2.6, torch's own one takes a
-    checkpoint with anything beside its tensors for a harmful one.
+    Its unpickler accepts the types that torch trusts and the ones above. Before 2.6, torch's own
+    unpickler rejects a checkpoint with any other object.
     """
 
     class Unpickler(pickle.Unpickler):
@@ -307,35 +291,34 @@ def _pickle_module(known: Mapping[str, Any]) -> SimpleNamespace:
     )
 
 
-def load_safely(path: str, map_location: Any, known: Mapping[str, Any]) -> Any:
-    """``torch.load`` of a file, whose pickle makes tensors and what is known, and runs nothing.
+def load_safely(path: str, map_location: Any) -> Any:
+    """``torch.load`` of a file, whose pickle makes tensors and ``STATE``, and runs nothing.
 
     Args:
         path: Path of the file.
         map_location: Device to put the tensors on, as torch.load has it.
-        known: ``TENSORS`` or ``STATE``.
     """
     if CAN_SKIP_BYSTANDERS:
-        with tensors_only(known):
+        with tensors_only():
             return torch.load(path, map_location, weights_only=True)
-    return torch.load(path, map_location, pickle_module=_pickle_module(known), weights_only=False)
+    return torch.load(path, map_location, pickle_module=_pickle_module(STATE), weights_only=False)
 
 
 @contextmanager
-def tensors_only(known: Mapping[str, Any] = TENSORS) -> Iterator[None]:
+def tensors_only() -> Iterator[None]:
     """Whoever calls ``torch.load`` in here, and however: it does as :func:`load_safely`."""
     names = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
     before = {name: os.environ.pop(name, None) for name in names}
     os.environ[names[0]] = "1"
     try:
         with ExitStack() as stack:
-            # Of pickles that torch did not write; what becomes of them is said later.
+            # Of pickles that torch did not write; they are reported later.
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore", UserWarning)
             if CAN_SKIP_BYSTANDERS:
                 # Torch asks for the class of a data type as well, before it sets its state.
                 types = {type(np.dtype(code)) for code in np.typecodes["All"]}
-                named = [(made, name) for name, made in known.items()]
+                named = [(made, name) for name, made in STATE.items()]
                 stack.enter_context(torch.serialization.safe_globals([*types, *named]))
             yield
     finally:
@@ -364,7 +347,7 @@ def check_archive(path: str) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(record.file_size for record in archive.infolist())
     except zipfile.BadZipFile:
-        return  # torch says so
+        return  # torch raises it
     _refuse_larger(path, "unpacks to", unpacked)
 
 
@@ -407,7 +390,7 @@ def _refuse_larger(path: str, claim: str, claimed: int) -> None:
         raise CheckpointError(f"{path!r} has {size:,} bytes and {claim} {claimed:,}: refused")
 
 
-# What the names of files end in that are not complete.
+# Suffix of the names of incomplete files.
 PARTIAL = ".part"
 
 
@@ -416,8 +399,7 @@ def publishable(weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> dict[
 
     Args:
         weights: State dict.
-        meta: What else to say about it; what is no number, string or container of such, is left
-            out.
+        meta: Other information; only numbers, strings and containers of these are saved.
 
     Returns:
         ``dict(state_dict=…, meta=…)``, whose tensors share no memory with anything.
@@ -464,7 +446,7 @@ def serialise(checkpoint: Mapping[str, Any], suffix: str) -> bytes:
 
 
 def write_atomically(data: bytes, path: Path) -> None:
-    """Write a file such that there is all of it at its place, or what was there before.
+    """Write a file atomically: its path has the complete new file or the old one.
 
     Args:
         data: The content.
@@ -488,6 +470,6 @@ def write_atomically(data: bytes, path: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what :func:`write_atomically` left in a folder where it was killed."""
+    """Remove incomplete files of :func:`write_atomically`, left when it was killed."""
     for leftover in folder.glob(f".*{PARTIAL}"):
         leftover.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
-"""Loading weights: which tensor belongs where, what arrived, and what a run resumes from."""
+"""Loading weights: matching of tensors, checks of the result, and the checkpoint to resume from."""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,16 +30,17 @@ COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a state dict that a module loaded.
+    """Result of loading a state dict into a module.
 
     Attributes:
         loaded: Names of the module's tensors that were written.
-        resized: Those of another shape in the state dict, with that and the module's.
-        mismatched: What was not written because of its shape, likewise.
-        missing: What was not written for want of it, but counters of batch norms.
+        resized: Tensors of another shape in the state dict, with both shapes.
+        mismatched: Tensors that were not written because of their shape, with both shapes.
+        missing: Tensors that are not in the state dict, except counters of batch norms.
         unexpected: Names in the state dict that the module has no use for.
-        retyped: Those of ``loaded`` that are weights here and whole numbers there, or the reverse.
-        broken: Those of ``loaded`` that are not finite.
+        retyped: Tensors of ``loaded`` that are floating-point here and integers there, or the
+            reverse.
+        broken: Tensors of ``loaded`` that are not finite.
     """
 
     loaded: list[str]
@@ -66,7 +67,7 @@ class LoadReport:
 
 
 def load_tensors(module: nn.Module, weights: Mapping[str, Tensor]) -> LoadReport:
-    """Let a module load what fits of a state dict, as mmengine does.
+    """Load the matching tensors of a state dict into a module, as mmengine does.
 
     Args:
         module: The module; it may be on the meta device, if the tensors are.
@@ -140,48 +141,39 @@ def below_prefix(
     Args:
         module: The module.
         weights: The state dict.
-        given: What the names are believed to begin with. Where another prefix leads to more of
-            the module's names and this one to less than half of them, the other is taken.
+        given: The expected prefix of the names. If it fits less than half of the module's names and
+            another prefix fits more, the other one is used.
 
     Returns:
         The prefix, and the tensors that have it by their names without it.
 
     Raises:
         CheckpointError: If less than half of the module's names are in the state dict, or they
-            are there under several prefixes.
+            occur under several prefixes.
     """
     names = {name for name in module.state_dict() if not name.endswith(COUNTER)}
-    prefix = _find_prefix(names, weights, given)
-    return prefix, {
-        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
-    }
-
-
-def _find_prefix(names: Collection[str], keys: Iterable[str], given: str | None) -> str:
-    """The prefix under which most of ``names`` are among the keys; the given one if it may be."""
     counts = Counter()
-    for key in keys:
+    for key in weights:
         parts = key.split(".")
         for i in range(len(parts)):
             if ".".join(parts[i:]) in names:
                 counts["".join(f"{part}." for part in parts[:i])] += 1
-    if given and not given.endswith("."):
-        given += "."
+    prefix = f"{given.rstrip('.')}." if given else ""
     enough = len(names) / 2
-    if counts[given or ""] >= enough:
-        return given or ""
-    most = max(counts.values(), default=0)
-    if most < enough:
-        raise CheckpointError(
-            f"only {most} of its {len(names)} tensors are there, whatever the prefix; looked for "
-            f"{shorten(sorted(names))}; the checkpoint has {shorten(list(keys))}"
-        )
-    found = [candidate for candidate, count in counts.items() if count == most]
-    if len(found) > 1:
-        raise CheckpointError(
-            f"it is there under several prefixes, name one: {shorten(sorted(found))}"
-        )
-    return found[0]
+    if counts[prefix] < enough:
+        most = max(counts.values(), default=0)
+        if most < enough:
+            raise CheckpointError(
+                f"only {most} of its {len(names)} tensors are there, whatever the prefix; looked "
+                f"for {shorten(sorted(names))}; the checkpoint has {shorten(weights)}"
+            )
+        prefix, *others = sorted(other for other, count in counts.items() if count == most)
+        if others:
+            found = shorten([prefix, *others])
+            raise CheckpointError(f"it is there under several prefixes, name one: {found}")
+    return prefix, {
+        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+    }
 
 
 def check_loading(
@@ -199,8 +191,8 @@ def check_loading(
     Args:
         model: The model, wrapped or not.
         checkpoint: What it is about to load.
-        needs: What has to arrive: the ``'whole'`` model but auxiliary heads, its ``'backbone'``,
-            or ``'some'`` of it, as in a fine-tuning with another head.
+        needs: The part that must be loaded: the ``'whole'`` model except auxiliary heads, its
+            ``'backbone'``, or ``'some'`` of it, as in fine-tuning with another head.
         source: Path or URL of the checkpoint, for messages.
         report: Gets one line on what was loaded, and its level as of the module logging.
 
@@ -268,7 +260,7 @@ def _judge(
             f"are in it, it lacks {shorten(lacking)}; it has {shorten(weights)}"
         )
     for part, _ in model.named_children():
-        # Heads that help in training are often left out of what is published.
+        # Published weights often lack auxiliary heads, which only help in training.
         if part != needs and (needs != "whole" or part.startswith("auxiliary")):
             continue
         start = f"{part}."
@@ -287,20 +279,20 @@ def _refuse(what: str, differing: Mapping[str, tuple[Any, Any]]) -> None:
 
 
 OUTPUT_NORM = re.compile(r"norm\d+\.")
-# Of which some are left out of the network with the outputs that nobody asks for.
+# Some of them belong to unused outputs, which the network does not build.
 PARTS = re.compile(r"(?:stages\.\d+|norm\d+)\.")
 
 
 class Pretrained:
     """Initialise a backbone from a checkpoint, as mmengine's initialiser of that name.
 
-    Unlike that one, it finds the backbone under whatever prefix it was saved, takes the weights of
-    the networks' authors as they are, resizes axial maps, says in one line what was loaded, and
-    raises if this cannot be what was meant.
+    Unlike that one, it finds the backbone under any prefix, accepts the files of the networks'
+    authors, resizes axial maps, logs the result in one line, and raises an error if the weights do
+    not fit.
 
     Args:
         checkpoint: Path or URL of the checkpoint, or ``mmsmlp://`` and a name of published weights.
-        prefix: What the names of the backbone's tensors begin with.
+        prefix: Prefix of the names of the backbone's tensors.
         map_location: Device to read the tensors to.
     """
 
@@ -334,7 +326,7 @@ class Pretrained:
 
 
 def _load_backbone(module: nn.Module, weights: Mapping[str, Tensor]) -> tuple[str, int]:
-    """Load the weights of a backbone, of which outputs and stages may be left out.
+    """Load the weights of a backbone, which may have fewer outputs and stages.
 
     Returns:
         One line on what was loaded, and its level as of the module logging.
@@ -362,25 +354,19 @@ def _load_backbone(module: nn.Module, weights: Mapping[str, Tensor]) -> tuple[st
     return replace(loading, missing=missing, unexpected=used).summary(*more)
 
 
-def matched_pretrained(init_cfg: Any) -> list[dict]:
-    """Put :class:`Pretrained` in the place of mmengine's, after all other initialisers.
-
-    Args:
-        init_cfg: Initialisation, as mmengine has it.
-
-    Returns:
-        The initialisers in the order of their turn.
-    """
+def split_pretrained(init_cfg: Any) -> tuple[list[dict], list[dict]]:
+    """Split initialisers into all others and those of mmengine's ``Pretrained``."""
     configs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []
-    if not (isinstance(configs, list | tuple) and all(map(_has_type, configs))):
+    if not all(isinstance(cfg, Mapping) and "type" in cfg for cfg in configs):
         raise TypeError(f"init_cfg must be a dict with a type, or a list of such, got {init_cfg!r}")
     pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
-    others = [cfg for cfg in configs if cfg not in pretrained]
+    return [cfg for cfg in configs if cfg not in pretrained], pretrained
+
+
+def matched_pretrained(init_cfg: Any) -> list[dict]:
+    """Replace mmengine's by :class:`Pretrained`, after all other initialisers."""
+    others, pretrained = split_pretrained(init_cfg)
     return others + [{**cfg, "type": Pretrained} for cfg in pretrained]
-
-
-def _has_type(cfg: Any) -> bool:
-    return isinstance(cfg, Mapping) and "type" in cfg
 
 
 OF_A_RUN = re.compile(r"(epoch|iter)_\d+(_iter_\d+)?\.pth")
@@ -389,18 +375,18 @@ OF_A_RUN = re.compile(r"(epoch|iter)_\d+(_iter_\d+)?\.pth")
 def newest_checkpoint(
     work_dir: str | Path, say: Callable[[str], object] = print, trust: bool = False
 ) -> tuple[str, dict[str, Any]] | None:
-    """Find the newest checkpoint of a run that is whole.
+    """Find the newest complete checkpoint of a run.
 
-    That is the one that ``last_checkpoint`` names. If it is gone or torn, it is the newest other
-    one in the folder; ``say`` gets a line then.
+    That is the one that ``last_checkpoint`` names. If it is missing or incomplete, the newest other
+    one in the folder is used, and ``say`` gets a line.
 
     Args:
         work_dir: Folder of the run.
-        say: What to do with a line for the user.
+        say: Function that shows a line to the user.
         trust: Whether code in checkpoints may run.
 
     Returns:
-        Its path and what :func:`read_checkpoint` gives; None if there is none.
+        Its path and its contents by :func:`read_checkpoint`; None if there is none.
 
     Raises:
         CheckpointError: If one cannot be read although it is not torn.
@@ -420,8 +406,8 @@ def newest_checkpoint(
             problem = problem or str(error)
             continue
         if problem:
-            say(f"{problem}; going on from {path}")
+            say(f"{problem}; resuming from {path}")
         return path, checkpoint
     if named or others:
-        say(f"{problem}; beginning anew")
+        say(f"{problem}; starting from the beginning")
     return None

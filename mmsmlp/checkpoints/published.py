@@ -53,20 +53,20 @@ def cache_folder() -> Path:
 def download(name: str, folder: Path | None = None) -> Path:
     """Find the authors' file of some weights, or download it.
 
-    It is looked for in the folder that ``MMSMLP_WEIGHTS`` names, then in torch hub's cache. The
-    file at its place is always a whole one that has been read; its SHA-256 is kept beside it and
-    compared whenever it is used.
+    It is looked for in the folder that ``MMSMLP_WEIGHTS`` names, then in torch hub's cache. A file
+    there is always complete and has been read; its SHA-256 is stored beside it and checked at each
+    use.
 
     Args:
         name: Of the weights.
-        folder: Where the file is to be, in place of all that.
+        folder: Folder of the file, instead of these.
 
     Returns:
         Path of the file.
 
     Raises:
-        CheckpointError: If the name is unknown, the file cannot be had, is of another network, or
-            is no longer what it was.
+        CheckpointError: If the name is unknown, the file cannot be downloaded, is of another
+            network, or has changed.
     """
     weights = named_weights(name)
     path = (folder or cache_folder()) / weights.file
@@ -90,7 +90,7 @@ def download(name: str, folder: Path | None = None) -> Path:
 
 @CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
 def load_published(filename: str, map_location: Any = "cpu") -> dict[str, Any]:
-    """What mmengine loads by ``mmsmlp://NAME``: the weights by our names.
+    """Load ``mmsmlp://NAME`` for mmengine: the weights by our names.
 
     Raises:
         CheckpointError: See :func:`download`.

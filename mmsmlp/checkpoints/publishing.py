@@ -1,4 +1,4 @@
-"""Making checkpoints to publish: of the networks' authors, and of training runs of ours."""
+"""Making checkpoints to publish: from the authors' files, and from our training runs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ TOLERANCE = 1e-4
 
 @dataclass
 class Conversion:
-    """Weights by the names of an OpenMMLab model, and what became of those of the source.
+    """Weights by the names of an OpenMMLab model, and a report on the conversion.
 
     Attributes:
         name: OpenMMLab's name of the weights, up to the date.
         weights: State dict.
-        meta: What else is known.
-        renamed: Whether they had other names.
-        left_over: Names in the source of what has no place.
+        meta: Other information. renamed: Whether they had other names.
+        left_over: Names in the source that are not used.
         missing: Names that the source should have.
     """
 
@@ -45,13 +44,13 @@ class Conversion:
 def convert(
     weights: Mapping[str, Tensor], name: str, meta: Mapping[str, Any], backbone_only: bool = False
 ) -> Conversion:
-    """Make weights to publish from those of a network's authors, or of a model of ours.
+    """Make weights to publish from a file of the authors, or from a model of this package.
 
     Args:
         weights: State dict.
-        name: What to call the latter.
-        meta: What is known of the latter.
-        backbone_only: Whether all but the backbone may be missing, and is left out.
+        name: Name of the latter.
+        meta: Information on the latter.
+        backbone_only: Whether only the backbone is needed and written.
 
     Returns:
         The conversion; ``left_over`` and ``missing`` are known of the former only.
@@ -67,7 +66,7 @@ def convert(
     else:
         raise CheckpointError(
             f"it is neither of {' nor of '.join(source.repository for source in SOURCES)} nor of a "
-            f"model with a backbone of ours; it has {shorten(weights)}"
+            f"model with one of our backbones; it has {shorten(weights)}"
         )
     if backbone_only:
         conversion.name += "_headless"
@@ -139,8 +138,8 @@ def verify(weights: Mapping[str, Tensor], reference: str) -> float:
         The largest absolute difference.
 
     Raises:
-        CheckpointError: If it is above 1e-4, the file holds no such arrays, or the weights are
-            not those of a whole sMLPNet or CycleMLP with its head.
+        CheckpointError: If it is above 1e-4, the file holds no such arrays, or the weights are not
+            those of a complete sMLPNet or CycleMLP with its head.
     """
     try:
         with np.load(reference) as data:
@@ -153,7 +152,7 @@ def verify(weights: Mapping[str, Tensor], reference: str) -> float:
     loading = load_tensors(network, weights)
     if lacking := [*loading.missing, *loading.mismatched]:
         raise CheckpointError(
-            f"comparing logits takes a whole classifier; it lacks {shorten(lacking)}"
+            f"comparing logits needs a complete classifier; it lacks {shorten(lacking)}"
         )
     with torch.inference_mode():
         given = network.eval()(x)
@@ -176,7 +175,7 @@ def name_of_run(source: str, meta: Mapping[str, Any]) -> str:
 
     Args:
         source: Where the checkpoint was read from.
-        meta: What the runner says in it.
+        meta: The runner's information in it.
 
     Returns:
         The name, up to the date.

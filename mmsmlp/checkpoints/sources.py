@@ -56,7 +56,7 @@ class Source:
     Attributes:
         repository: On GitHub.
         network: Type of the backbone.
-        in_block: Matches names in a block; the first group is what a wrapper puts before them.
+        in_block: Matches names in a block; the first group is the prefix of a wrapper.
         modules: Our name of each of their modules, from a state dict without a wrapper.
         settings: Of the backbone, from the shapes of a converted state dict.
     """
@@ -93,7 +93,7 @@ class Source:
         return converted, {ours: prefix + theirs for theirs, ours in modules.items()}
 
     def backbone(self, weights: Weights) -> dict[str, Any]:
-        """Config of the backbone that converted weights are of, told from their shapes.
+        """Config of the backbone of converted weights, from their shapes.
 
         Raises:
             CheckpointError: If they are of no such network.
@@ -136,7 +136,7 @@ def _spach_depths(weights: Weights) -> list[int]:
 
 
 def _cyclemlp_modules(weights: Weights) -> dict[str, str]:
-    """Their stages are 0, 2, 4, … of the network, and what is between them merges patches."""
+    """Their stages are 0, 2, 4, … of the network, and the others merge patches."""
     modules = {"patch_embed.proj": "backbone.stages.0.patch_embed", "head": "head.fc"}
     last = 0
     for module in {key.rpartition(".")[0] for key in weights}:
@@ -152,7 +152,7 @@ def _cyclemlp_modules(weights: Weights) -> dict[str, str]:
 
 
 def _sizes(weights: Weights, modules: str = "") -> list[int]:
-    """The first dimension that most tensors of each stage's blocks have: a wrong one has no say.
+    """The most frequent first dimension in the blocks of each stage.
 
     Args:
         weights: By our names.
@@ -183,7 +183,7 @@ def _arch(network: str, weights: Weights, **ratios: Any) -> str | dict[str, Any]
 
 
 def _in_channels(weights: Weights) -> int:
-    """Channels of the image; three if the stem is not there."""
+    """Channels of the image; three if there is no stem."""
     stem = weights.get("backbone.stages.0.patch_embed.weight")
     return stem.shape[1] if stem is not None and stem.ndim == 4 else 3
 

@@ -1,1 +1,1 @@
-"""What trains: hooks, optimisation, and the start of a run."""
+"""Training: hooks, optimisation, and the start of a run."""

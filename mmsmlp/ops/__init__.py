@@ -1,12 +1,12 @@
 """OpenMMLab's compiled operators, made of torchvision's and torch's functions.
 
-mmcv's operators are a compiled module, ``mmcv._ext``. Where it was not built, importing
-``mmsmlp`` supplies one, and ``mmcv.ops`` works as it is: on every device, without a compiler.
-Where it was built, nothing changes. Libraries import ``mmcv.ops`` once, so ``mmsmlp`` must be
-imported first: by ``import mmsmlp.ops`` in a script, or in a config by
+mmcv's operators are a compiled module, ``mmcv._ext``. If it was not built, importing ``mmsmlp``
+supplies one, and ``mmcv.ops`` works on every device, without a compiler. If it was built, nothing
+changes. Libraries import ``mmcv.ops`` once, so ``mmsmlp`` must be imported first: by
+``import mmsmlp.ops`` in a script, or in a config by
 ``custom_imports = dict(imports=["mmsmlp.ops"], allow_failed_imports=False)``.
 
-Nothing but the standard library is imported here: see ``mmsmlp/__init__.py``.
+Only the standard library is imported here: see ``mmsmlp/__init__.py``.
 """
 
 import sys
@@ -21,7 +21,7 @@ PARTS = ("boxes", "deformable", "losses", "maps", "norms", "regions")
 
 
 class Operators(ModuleType):
-    """A module in place of ``mmcv._ext``; operators that it does not have raise when called."""
+    """A module instead of ``mmcv._ext``; operators that it does not have raise when called."""
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):

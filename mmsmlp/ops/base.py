@@ -1,4 +1,4 @@
-"""What all operators share: a table, full precision, gradients."""
+"""Shared by all operators: a table, full precision, gradients."""
 
 import functools
 from collections.abc import Callable, Sequence

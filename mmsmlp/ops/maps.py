@@ -29,7 +29,7 @@ def carafe_forward(
         rmasks: Not used.
         output: (N, C, sH, sW)
         kernel_size: Of the square that a token is made of.
-        group_size: Number of groups of channels, each with kernels of its own.
+        group_size: Number of groups of channels, each with its own kernels.
         scale_factor: s
     """
     rfeatures.copy_(features)
@@ -155,7 +155,7 @@ def psamask_forward(
 
     Args:
         input: (N, h_mask · w_mask, H, W), a mask for each token, centred on it.
-        output: What collects: by source and target; what distributes: by target and source.
+        output: By source and target if it collects, by target and source if it distributes.
         psa_type: 0 collects, 1 distributes.
         num_: N
         h_feature: H

@@ -1,4 +1,4 @@
-"""One line for an operator that is not there: what needs it, and how to get it."""
+"""One line for a missing operator: who needs it, and how to get it."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ COMPILE = "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --for
 
 
 def missing_operator(name: str) -> Callable[..., NoReturn]:
-    """A function in place of the operator, for mmcv looks for all of them as it is imported."""
+    """A function instead of the operator, because mmcv looks up all of them at import."""
 
     def missing(*args: Any, **kwargs: Any) -> NoReturn:
         raise_missing(name)

@@ -16,7 +16,7 @@ def sync_bn_forward_mean(input: Tensor, mean: Tensor) -> None:
 
 @operator
 def sync_bn_forward_var(input: Tensor, mean: Tensor, var: Tensor) -> None:
-    """Fill `var` with the mean square of what differs from `mean`."""
+    """Fill `var` with the mean square of the differences from `mean`."""
     var.copy_((input.float() - mean[:, None]).square().mean((0, 2)))
 
 

@@ -68,7 +68,7 @@ def roi_pool_forward(
 ) -> None:
     """Fill `output` (R, C, h, w) with maxima of bins, `argmax` with where in the map they are.
 
-    Unlike torchvision's roi_pool, mmcv's does not round regions to whole tokens. Bins without a
+    Unlike torchvision's roi_pool, mmcv's does not round regions to integer tokens. Bins without a
     token are 0 and have argmax -1.
     """
     width = input.shape[-1]
@@ -216,6 +216,6 @@ def bilinear(input: Tensor, image: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def same(x: Tensor, *others: Tensor) -> list[Tensor]:
-    """Single precision in place of half, and others in the precision of the first."""
+    """Single precision instead of half; the others in the precision of the first."""
     (x,) = single(x)
     return [x, *(other.to(x.dtype) for other in others)]

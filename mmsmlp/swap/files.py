@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,15 +76,10 @@ def written(target: Path, title: str, base: str, changes: dict[str, Any]) -> Ite
         A path beside the target, where the config can be read and tried meanwhile.
     """
     text = f'"""{title}"""\n\n_base_ = {base}\n\n{Config(changes).pretty_text}'
-    file, name = tempfile.mkstemp(".py", f"{target.stem}_draft_", target.parent)
-    draft = Path(name)
+    draft = target.with_name(f"{target.stem}_draft_{os.getpid()}.py")
     try:
-        with open(file, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        draft.write_text(text, encoding="utf-8")
         yield draft
-        # mkstemp is for secrets: give the file the rights that any new one has.
-        os.umask(umask := os.umask(0))
-        draft.chmod(0o666 & ~umask)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)

@@ -18,14 +18,13 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmsmlp.apis.inference import Predictor
+from mmsmlp.checkpoints import split_pretrained
 from mmsmlp.errors import SwapError, one_line
 
 from .backbones import build
 
 # Height and width of the image: no multiples of strides, and enough for the last map of SSD.
 SIZE = (330, 310)
-# Where a model keeps the detector that it wraps, or both that it builds of the same config.
-WRAPPED = ("detector", "student", "teacher")
 
 
 def build_model(cfg: Mapping[str, Any]) -> nn.Module:
@@ -39,16 +38,12 @@ def build_model(cfg: Mapping[str, Any]) -> nn.Module:
         CheckpointError: If weights do not arrive.
     """
     model = build(cfg["model"], cfg["default_scope"], "model")
-    for part in (model, *(getattr(model, name, None) for name in WRAPPED)):
-        backbone = getattr(part, "backbone", None)
-        if backbone is not None and backbone.init_cfg and _names_weights(backbone.init_cfg):
-            backbone.init_weights()
+    for name, part in model.named_modules():
+        # Of a detector that is wrapped, or of the teacher and the student, too.
+        is_backbone = name.rpartition(".")[2] == "backbone"
+        if is_backbone and split_pretrained(getattr(part, "init_cfg", None))[1]:
+            part.init_weights()
     return model
-
-
-def _names_weights(init_cfg: Any) -> bool:
-    parts = init_cfg if isinstance(init_cfg, list) else [init_cfg]
-    return any(part["type"] == "Pretrained" for part in parts)
 
 
 def predict_noise(model: nn.Module, cfg: Config) -> list[Any]:

@@ -47,7 +47,7 @@ def test_a_torn_one_gives_way_to_the_one_before(folder: Path) -> None:
     assert number == 80
     assert line == (
         f"'{folder}/iter_160.pth' is not a checkpoint, or is cut short; "
-        f"going on from {folder}/iter_80.pth"
+        f"resuming from {folder}/iter_80.pth"
     )
 
 
@@ -73,7 +73,7 @@ def test_nothing_whole_begins_anew(folder: Path) -> None:
     for number in (80, 160):
         tear(folder / f"iter_{number}.pth")
     number, (line,) = found(folder)
-    assert number is None and line.endswith("is cut short; beginning anew")
+    assert number is None and line.endswith("is cut short; starting from the beginning")
     assert found(folder / "empty") == (None, [])
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from benchmarks.clocks import peak_memory, seconds
-from benchmarks.crew import Failed, Worker, hired
 from benchmarks.limits import forms
 from benchmarks.models import ModelPass
 from benchmarks.passes import Case, NetworkPass, loss_of, usable
 from benchmarks.profiling import COPIES, DEPTHWISE, ELEMENTWISE, NORMS, PRODUCTS, REST, SHIFTS
 from benchmarks.subjects import PEERS, TITLES, Subject, SubjectError, check_names, variants
+from benchmarks.workers import Failed, Worker, worker_pool
 from torch import Tensor, nn
 
 from benchmarks import passes, profiling
@@ -260,7 +260,7 @@ def test_variants_stand_behind_what_they_vary() -> None:
 def test_a_worker_tells_its_failures_and_starts_again(tmp_path: Path) -> None:
     (tmp_path / "mmsmlp").mkdir()
     (tmp_path / "mmsmlp/__init__.py").write_text("raise ImportError('out of order')")
-    with hired([Subject("smlpnet_t", checkout=str(tmp_path))], "cpu", 1) as (worker,):
+    with worker_pool([Subject("smlpnet_t", checkout=str(tmp_path))], "cpu", 1) as (worker,):
         case = Case("inference", "fp32", (32, 32), 1).to_dict()
         with pytest.raises(Failed, match="ImportError: out of order"):
             worker.ask("prepare", case=case)

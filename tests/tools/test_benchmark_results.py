@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from benchmarks.charts import draw_charts
-from benchmarks.crew import Failed, without_folders
 from benchmarks.measuring import Settings, measure
 from benchmarks.passes import Case
 from benchmarks.profiling import GROUPS
 from benchmarks.results import ResultsError, Store, figures_of, profiles, read_runs, speeds
 from benchmarks.subjects import Subject
+from benchmarks.workers import Failed, without_folders
 
 from benchmarks import limits, machine, measuring, report
 
@@ -158,10 +158,10 @@ def fake_workers(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, str]]:
     FakeWorker.log = []
 
     @contextmanager
-    def hired(subjects: list, *_: Any):
+    def worker_pool(subjects: list, *_: Any):
         yield [FakeWorker(s, **behaviour.get(s.name, {}) if s else {}) for s in subjects]
 
-    monkeypatch.setattr(measuring, "hired", hired)
+    monkeypatch.setattr(measuring, "worker_pool", worker_pool)
     return behaviour
 
 

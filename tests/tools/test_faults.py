@@ -156,7 +156,7 @@ def test_training_goes_on_with_images_without_objects(train: Callable) -> None:
     # By default they are left out, and nothing remains.
     assert train("detection", flags=()) == (
         f"error: {path}: no image is left to load. Does metainfo.classes name its categories, and "
-        "are there annotations of them?"
+        "do they have annotations?"
     )
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .crew import Failed, Worker, hired, without_folders
 from .machine import describe_machine, describe_software, revision
 from .passes import Case
 from .results import Run, Store
 from .subjects import Subject
+from .workers import Failed, Worker, without_folders, worker_pool
 
 # Requests beside the rounds: preparing and peak memory.
 EXTRA = 2
@@ -75,7 +75,7 @@ def measure(
     )
     with (
         progress_bar(len(cases) * len(subjects) * steps) as step,
-        hired([None, *subjects], settings.device, settings.threads) as (machine, *workers),
+        worker_pool([None, *subjects], settings.device, settings.threads) as (machine, *workers),
     ):
         for case in cases:
             if case.precision not in run["limits"]:
@@ -107,9 +107,9 @@ def description(subject: Subject) -> dict[str, Any]:
 def time_in_turn(
     workers: Sequence[Worker], case: Case, rounds: int, step: Callable[[], None]
 ) -> Results:
-    """Seconds of every round: one pass of each, then the next round, so that all share a mood.
+    """Seconds of every round: one pass of each subject, then the next round.
 
-    Whatever else the machine does slows down neighbours in a round by about as much.
+    Interleaved, so that machine noise affects all subjects alike.
     """
     results = _prepared(workers, case, step)
     for _ in range(rounds):

@@ -1,7 +1,6 @@
-"""The process in which a subject lives: it reads requests and writes replies, a line of JSON each.
+"""The process that measures one subject: it reads requests and writes replies, a line of JSON each.
 
-Started by :class:`benchmarks.crew.Worker` with that checkout first on the path whose ``mmsmlp`` is
-measured.
+:class:`benchmarks.workers.Worker` starts it with the checkout first on the path.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ WARM_UPS = 2
 SETTLING = 0.02
 
 
-class Station:
+class RequestHandler:
     """What can be asked for; each method is a request.
 
     Args:
@@ -95,11 +94,11 @@ def main() -> None:
     # Whatever libraries print goes to the errors, and replies to where nobody else writes.
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    station = Station(**json.loads(sys.argv[1]))
+    handler = RequestHandler(**json.loads(sys.argv[1]))
     for line in sys.stdin:
         request, arguments = json.loads(line)
         try:
-            reply = dict(value=getattr(station, request)(**arguments))
+            reply = dict(value=getattr(handler, request)(**arguments))
         except Exception as error:  # whatever a network raises is a result, too
             reply = dict(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
         print(json.dumps(reply), file=replies, flush=True)

@@ -20,7 +20,7 @@ from mmsmlp.errors import ExportError, SwapError
 from mmsmlp.swap import build_model
 
 DOCUMENT = DOCS / "deployment.md"
-HEADING = "## What exports\n"
+HEADING = "## Supported models\n"
 BACKBONE = "sMLPNet"
 # Of one stage, with a head that looks at every place of its maps.
 DENSE = (

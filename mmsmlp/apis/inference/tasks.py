@@ -55,10 +55,12 @@ class Task:
     Attributes:
         first_id: Of the categories in files.
         has: What a prediction of this kind has.
+        options: Of the visualizer.
     """
 
     first_id: ClassVar[int] = 0
     has: ClassVar[str]
+    options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self, classes: Sequence[str], names: Sequence[str] | None, visualizer: Visualizer
@@ -96,15 +98,9 @@ class Task:
         with warnings.catch_warnings():
             # Of boxes that go beyond the image.
             warnings.simplefilter("ignore", UserWarning)
-            options = self.options(sample)
-            drawn = draw_sample(
-                self.visualizer, image[..., ::-1], sample, draw_gt=False, **options
-            )[..., ::-1]
-        return mmcv.imresize(drawn, image.shape[1::-1])
-
-    def options(self, sample: BaseDataElement) -> dict[str, Any]:
-        """Arguments of the visualizer."""
-        return {}
+            rgb = image[..., ::-1]
+            drawn = draw_sample(self.visualizer, rgb, sample, draw_gt=False, **self.options)
+        return mmcv.imresize(drawn[..., ::-1], image.shape[1::-1])
 
     def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
         """What is found in an image, as JSON holds it.
@@ -122,6 +118,7 @@ class Detection(Task):
 
     first_id = 1  # as in COCO
     has = "pred_instances"
+    options: ClassVar = dict(pred_score_thr=-1)
     threshold = 0.3  # the least score of what is kept
 
     def _filter(self, sample: BaseDataElement) -> BaseDataElement:
@@ -131,9 +128,6 @@ class Detection(Task):
             keep &= torch.isin(found.labels, found.labels.new_tensor(self.chosen))
         sample.pred_instances = found[keep]
         return sample
-
-    def options(self, sample: BaseDataElement) -> dict[str, Any]:
-        return dict(pred_score_thr=-1)
 
     def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
         prediction = sample.pred_instances

@@ -1,7 +1,7 @@
 """Statistics of batch norms, re-estimated on the images of the task.
 
 The running statistics of a checkpoint belong to the images that it was trained on. At another
-resolution, or in another domain, they are what breaks first.
+resolution, or in another domain, they are the first cause of errors.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .data_error import name_broken_images
 def calibratable_norms(network: nn.Module) -> dict[str, _BatchNorm]:
     """Batch norms (synchronised ones as well) with statistics that may change, by name.
 
-    A norm whose parameters are frozen is left out: what is frozen holds still. One that is only
-    kept in evaluation mode while training (``norm_eval``) is in.
+    Norms with frozen parameters are excluded. Norms that are only in evaluation mode in training
+    (``norm_eval``) are included.
     """
     return {
         name: module
@@ -46,16 +46,16 @@ def calibrate_norms(
 ) -> list[str]:
     """Re-estimate the running statistics of a network's batch norms, in one pass over images.
 
-    Each norm gets the mean and the variance of all that it is given, from the law of total
+    Each norm gets the mean and the variance of its input, from the law of total
     variance over the batches; batches may differ in number and size of images. The network runs in
     evaluation mode, so that nothing is dropped and padding is cropped as in inference, and every
-    norm already normalises by what it has seen so far, the batch at hand included. Modes, weights
-    and momentum stay as they were. In a distributed job each rank brings its own images, and all
-    end with the statistics over everything.
+    norm already uses its estimate so far, including the current batch. Modes, weights and momentum
+    do not change. In a distributed job each rank has its own images, and all ranks get the
+    statistics over all images.
 
     Args:
         network: Any network of one tensor, e.g. the backbone of a detector.
-        batches: What to run it on, each ``(N, C, H, W)``, on the network's device.
+        batches: Its inputs, each ``(N, C, H, W)``, on the network's device.
         norms: Which ones; by default those of :func:`calibratable_norms`.
 
     Returns:
@@ -114,8 +114,8 @@ def image_batches(model: nn.Module, dataloader: DataLoader, num_images: int) -> 
 
     The same images each time, drawn at random, and each rank gets its share of them. They pass the
     pipeline and the data preprocessor as in training, but batch augmentations, which validation
-    does without. The data loader itself is not iterated over, as training may be in the midst of
-    it.
+    does without. The data loader itself is not iterated over, because training may be iterating
+    over it.
 
     Args:
         model: A model of mmdet, mmseg or mmpretrain.

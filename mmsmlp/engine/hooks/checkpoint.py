@@ -41,11 +41,11 @@ class AtomicLocalBackend(LocalBackend):
             raise RunError(str(error)) from error
 
     def remove(self, filepath: str | Path) -> None:
-        """Note that a file is to go."""
+        """Note a file that will be removed."""
         self.outdated.add(str(filepath))
 
     def remove_outdated(self, *kept: str | None) -> None:
-        """Remove what was noted, but not ``kept``."""
+        """Remove the noted files, except ``kept``."""
         for path in self.outdated.difference(kept):
             Path(path).unlink(missing_ok=True)
         self.outdated.clear()
@@ -53,15 +53,15 @@ class AtomicLocalBackend(LocalBackend):
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, but at any moment there is a whole checkpoint to go on from.
+    """mmengine's ``CheckpointHook``, but there is always a complete checkpoint to resume from.
 
-    That one removes the old checkpoint before it writes the new one in its place. Here a new one
-    takes its place when it is complete, then ``last_checkpoint`` names it, then the old one goes.
-    With a ``backend_args`` of your own, or an ``out_dir`` on another machine, it is mmengine's.
+    mmengine removes the old checkpoint before it writes the new one. Here the new one is first
+    completed and renamed, then ``last_checkpoint`` names it, then the old one is removed. With
+    ``backend_args``, or an ``out_dir`` on another machine, the hook behaves like mmengine's.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Choose where to write, and clear away what an interrupted run left half-written."""
+        """Choose where to write, and remove incomplete files of an interrupted run."""
         if not (self.backend_args or self.file_client_args or "://" in str(self.out_dir)):
             self.backend_args = dict(backend=BACKEND)
         super().before_train(runner)
@@ -112,11 +112,11 @@ class StopOnSignalHook(Hook):
     """Saves a checkpoint after the iteration in which SIGTERM comes, and ends the process.
 
     Schedulers send it some time before they kill. In a distributed run one process that gets it
-    is enough. Where gradients are accumulated, the run goes on to the next step of the optimizer;
+    is enough. Where gradients are accumulated, the run continues to the next step of the optimizer;
     an evaluation comes to its end first.
     """
 
-    # When all others have done what they do after an iteration.
+    # After all other hooks.
     priority = "LOWEST"
 
     def before_train(self, runner: Runner) -> None:
@@ -148,7 +148,7 @@ class StopOnSignalHook(Hook):
         barrier()  # or the launcher takes the end of the others for a failure while one saves
         if is_main_process():
             done = runner.iter + 1
-            print(f"stopped by SIGTERM at iteration {done}; --resume goes on", file=sys.stderr)
+            print(f"stopped by SIGTERM at iteration {done}; --resume continues", file=sys.stderr)
         signal.signal(signal.SIGTERM, self.previous)
         sys.exit(128 + signal.SIGTERM)
 

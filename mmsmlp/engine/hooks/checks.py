@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModule, PretrainedInit
+from mmengine.model import BaseModule
 from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from mmsmlp.checkpoints import (
     check_loading,
     load_weights,
     read_checkpoint,
+    split_pretrained,
     weights_of,
 )
 from mmsmlp.errors import CheckpointError, RunError
@@ -29,21 +30,21 @@ ADVICE = "lower the learning rate, or clip gradients by optim_wrapper.clip_grad"
 # The second name is that of former releases, in the configs that they dumped.
 @HOOKS.register_module(name=["CheckWeightsHook", "MatchedWeightsHook"])
 class CheckWeightsHook(Hook):
-    """Checks what a run loads; mmengine loads what fits and continues.
+    """Checks the weights that a run loads; mmengine ignores mismatches.
 
     That goes for ``load_from``, for a resumption, and for weights that the ``init_cfg`` of a model
     with a backbone names: if they are not of that model, they are loaded into its backbone.
 
     Args:
-        needs: What has to be in a checkpoint: the ``'whole'`` model, its ``'backbone'``, or
-            ``'some'`` of it. A run that is resumed needs the whole.
+        needs: The required part of a checkpoint: the ``'whole'`` model, its ``'backbone'``, or
+            ``'some'`` of it. A resumed run needs the complete model.
     """
 
     def __init__(self, needs: str = "some") -> None:
         self.needs = needs
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Check the weights as they are loaded."""
+        """Check the weights while they are loaded."""
         source = runner._load_from
         needs = "whole" if runner._resume else self.needs
 
@@ -58,20 +59,18 @@ class CheckWeightsHook(Hook):
                 raise CheckpointError(f"{source!r}: {line}")
 
     def before_run(self, runner: Runner) -> None:
-        """Let pretrained weights of whole models arrive, or raise an error."""
+        """Load pretrained weights of complete models, or raise an error."""
         for module in runner.model.modules():
             if not (isinstance(module, BaseModule) and hasattr(module, "backbone")):
                 continue
-            configs = module.init_cfg or []
-            configs = [configs] if isinstance(configs, Mapping) else configs
-            pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
+            others, pretrained = split_pretrained(module.init_cfg)
             if pretrained:
-                module.init_cfg = [cfg for cfg in configs if cfg not in pretrained]
+                module.init_cfg = others
                 module.init_weights = partial(_init_weights, module, pretrained)
 
 
 def differing_classes(trained: Sequence[str] | None, tested: Sequence[str] | None) -> str | None:
-    """What is wrong if classes of a checkpoint and of data have the same names at other labels.
+    """Describe classes with the same names but other labels in a checkpoint and in data.
 
     Args:
         trained: Classes of the checkpoint, if it names them.
@@ -96,13 +95,12 @@ def _init_weights(module: nn.Module, pretrained: list[dict[str, Any]]) -> None:
     for cfg in pretrained:
         source, prefix = cfg["checkpoint"], cfg.get("prefix")
         weights, _ = weights_of(read_checkpoint(source, cfg.get("map_location", "cpu")))
-        if prefix:
-            start = f"{prefix.rstrip('.')}."
-            weights = {
-                name.removeprefix(start): value
-                for name, value in weights.items()
-                if name.startswith(start)
-            }
+        start = f"{prefix.rstrip('.')}." if prefix else ""
+        weights = {
+            name.removeprefix(start): value
+            for name, value in weights.items()
+            if name.startswith(start)
+        }
         try:
             line, level = load_weights(module, weights, source, "some")
         except CheckpointError:
@@ -131,7 +129,7 @@ class FiniteLossHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Look at the weights."""
         for name, value in checkpoint["state_dict"].items():
-            # Sharded weights are no plain tensors, and no rank has the whole of them.
+            # Sharded weights are no plain tensors, and no rank has all of them.
             if type(value) is not Tensor or not value.is_floating_point():
                 continue
             if not torch.isfinite(value).all():

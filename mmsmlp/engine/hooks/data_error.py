@@ -9,7 +9,7 @@ from typing import Any
 
 from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import Dataset
 
 from mmsmlp.errors import RunError
@@ -20,17 +20,11 @@ from mmsmlp.registry import HOOKS
 class DataErrorHook(Hook):
     """Ends a run in one line where a sample cannot be loaded: which file, which step, why."""
 
-    def before_train(self, runner: Runner) -> None:
-        """Watch training images."""
-        name_broken_images(runner.train_dataloader.dataset)
-
-    def before_val(self, runner: Runner) -> None:
-        """Watch validation images."""
-        name_broken_images(runner.val_dataloader.dataset)
-
-    def before_test(self, runner: Runner) -> None:
-        """Watch test images."""
-        name_broken_images(runner.test_dataloader.dataset)
+    def before_run(self, runner: Runner) -> None:
+        """Watch the images of all loops that there are."""
+        for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
+            if isinstance(loop, BaseLoop):
+                name_broken_images(loop.dataloader.dataset)
 
 
 def name_broken_images(dataset: Dataset) -> None:
@@ -65,7 +59,7 @@ def _explain(error: Exception, sample: str) -> str:
             value = frame.f_locals.get(name)
             if isinstance(value, Mapping) and isinstance(value.get("img_path"), str):
                 sample = repr(value["img_path"])
-    # A file that is gone says so in few words, other errors in several lines.
+    # The error of a missing file is short, other errors have several lines.
     reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
     reason = " ".join(reason.split())
     missing = getattr(error, "filename", None)

@@ -24,7 +24,7 @@ LIBRARIES = ("mmdet", "mmengine", "mmpretrain", "torch")
 LOOPS = ("EpochBasedTrainLoop", "IterBasedTrainLoop")
 SAMPLERS = ("DefaultSampler", "InfiniteSampler", "ClassAwareSampler", "RepeatAugSampler")
 BATCH_SAMPLERS = ("BatchSampler", "AspectRatioBatchSampler")
-# The first images of a pass are the same whatever the batch size and the number of ranks.
+# The first images of a pass are the same for any batch size and number of ranks.
 CONTIGUOUS = ("DefaultSampler/BatchSampler", "InfiniteSampler/BatchSampler")
 
 
@@ -38,10 +38,10 @@ class ExactResumeHook(Hook):
     run continues with the very next batch, loads none of those before, and makes up for an
     evaluation that the interruption may have cost.
 
-    Checkpoints say how many images of the current pass were trained on. With another batch size or
+    Checkpoints have the number of trained images of the current pass. With another batch size or
     number of ranks, the run continues behind these images; with other data or another sampler, it
-    starts the pass with its first image. A sampler or loop that is not known is left to mmengine,
-    and so is a checkpoint that does not say it. Each of these is logged.
+    starts the pass with its first image. mmengine handles unknown samplers or loops, and
+    checkpoints without this number. Each of these is logged.
 
     Not covered: GPU kernels that are not deterministic, and generators other than Python's, NumPy's
     and torch's.
@@ -61,7 +61,9 @@ class ExactResumeHook(Hook):
         loop, loader = runner.train_loop, runner.train_dataloader
         self.by_epoch = isinstance(loop, EpochBasedTrainLoop)
         self.order, unknown = _order(loop, loader)
-        if runner.iter and not self.place:  # saved without this hook, or with what is not known
+        if (
+            runner.iter and not self.place
+        ):  # saved without this hook, or with an unknown sampler or loop
             unknown = unknown or "a checkpoint that does not say where in the data it was"
         if unknown:
             level = "warning" if runner.iter else "info"
@@ -121,7 +123,7 @@ class ExactResumeHook(Hook):
         return number, images, f"the total batch size was {size}: {again} images are repeated"
 
     def _start(self, runner: Runner, first_pass: int, skip: int) -> None:
-        """Remember where batches begin to count, and leave out the first ones."""
+        """Remember the first batch number, and skip the batches before it."""
         self.first_pass, self.first_batch, self.first_iter = first_pass, skip, runner.iter
         self.batches.skip, self.batches.number = skip, runner.iter - skip
 
@@ -131,7 +133,7 @@ class ExactResumeHook(Hook):
             self._start(runner, runner.epoch + 1, 0)
 
     def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Seed what is random in the network."""
+        """Seed random operations in the network."""
         _seed(runner.seed, get_rank(), 1, runner.iter)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -162,7 +164,7 @@ class ExactResumeHook(Hook):
 
 
 def _order(loop: Any, loader: DataLoader) -> tuple[str, str | None]:
-    """Names of sampler and batch sampler, and what of loop and loader is not known, if anything."""
+    """Names of sampler and batch sampler, and unknown types of loop and loader."""
     batches = loader.batch_sampler
     sampler = getattr(batches, "sampler", None)
     for part, known in ((loop, LOOPS), (sampler, SAMPLERS), (batches, BATCH_SAMPLERS)):
@@ -173,11 +175,11 @@ def _order(loop: Any, loader: DataLoader) -> tuple[str, str | None]:
 
 
 class _NumberedBatches:
-    """The batches of a batch sampler, each with its number in the whole training.
+    """The batches of a batch sampler, each with its number in the complete training.
 
     Attributes:
         number: That of the next batch.
-        skip: How many to leave out.
+        skip: Number of batches to skip.
     """
 
     def __init__(self, batches: Any) -> None:
@@ -210,7 +212,7 @@ class _Batch(list):
 
 
 class _Stream:
-    """What an iteration-based loop draws its batches from."""
+    """Data loader iterator of an iteration-based loop."""
 
     def __init__(self, batches: Iterator) -> None:
         self.batches = batches

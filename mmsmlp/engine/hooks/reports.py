@@ -21,6 +21,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 from torch.utils.data import Dataset
 
+from mmsmlp.errors import shorten
 from mmsmlp.registry import HOOKS
 from mmsmlp.visualization import Curves, draw_comparison, draw_curves, save
 from mmsmlp.visualization.style import new_figure
@@ -35,7 +36,7 @@ def only_report(method: Callable[..., None]) -> Callable[..., None]:
             return
         try:
             method(self, runner, *args, **kwargs)
-        except Exception as error:  # whatever it is, the run is worth more
+        except Exception as error:  # no error here may stop the run
             if not getattr(self, "has_failed", False):
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 runner.logger.warning(f"{type(self).__name__} failed, the run continues: {reason}")
@@ -49,7 +50,7 @@ class LossCurveHook(Hook):
     """Writes ``loss_curve.png`` into the work directory.
 
     The curve comes from mmengine's message hub, which checkpoints save and restore: after a
-    resumed run it shows the whole training. It is drawn whenever a checkpoint is saved and when
+    resumed run it shows the complete training. It is drawn whenever a checkpoint is saved and when
     training ends.
 
     Args:
@@ -70,7 +71,7 @@ class LossCurveHook(Hook):
 
     @only_report
     def after_train(self, runner: Runner) -> None:
-        """Draw the whole training."""
+        """Draw the complete training."""
         self._draw(runner)
 
     def _draw(self, runner: Runner) -> None:
@@ -89,8 +90,8 @@ class LossCurveHook(Hook):
 class PredictionSheetHook(Hook):
     """Writes ``predictions.png`` into the work directory after each validation or test.
 
-    Images are picked at equal distances from the whole set. Objects are drawn alike on both sides;
-    segmentation and classification are drawn by the visualizer of their library.
+    Images are picked at equal distances from the complete set. Objects are drawn in the same way on
+    both sides; segmentation and classification are drawn by the visualizer of their library.
 
     Args:
         num_images: How many images the sheet shows.
@@ -106,7 +107,7 @@ class PredictionSheetHook(Hook):
 
     @only_report
     def before_run(self, runner: Runner) -> None:
-        """Say so if there will be no sheet."""
+        """Log a line if there will be no sheet."""
         if type(runner.visualizer) is Visualizer:
             runner.logger.warning(
                 f"no {self.filename}: the config has no `visualizer` of a library, and mmengine's "
@@ -158,9 +159,9 @@ class PredictionSheetHook(Hook):
 class AnnotationReportHook(Hook):
     """Reports COCO annotations that mmdet drops or relabels without a warning.
 
-    It leaves out empty and inverted boxes, boxes beyond their image, and objects of categories that
-    are not among the classes. It numbers labels in the file's order, so that a class takes the name
-    of another where the config has them in a different one, or has one that the file has not.
+    It drops empty and inverted boxes, boxes outside of their image, and objects of other categories
+    than the classes. It numbers labels in the file's order, so a class gets a wrong name if the
+    config has another order, or a class that is missing in the file.
     """
 
     @only_report
@@ -171,17 +172,14 @@ class AnnotationReportHook(Hook):
                 content = json.load(file)
             for line in misnamed_classes(content, dataset.metainfo["classes"]):
                 runner.logger.warning(f"{dataset.ann_file}: {line}")
-            annotations = _objects(content)
             left_out = left_out_annotations(content, dataset.cat_ids)
-            if left_out:
-                parts = [
-                    f"{len(ids)} {what} (id {', '.join(map(str, ids[:3]))}{', …' * (len(ids) > 3)})"
-                    for what, ids in left_out.items()
-                ]
-                count = sum(map(len, left_out.values()))
+            parts = [
+                f"{len(ids)} {what} (id {shorten(map(str, ids))})" for what, ids in left_out.items()
+            ]
+            if parts:
                 runner.logger.warning(
-                    f"{dataset.ann_file}: {count} of {len(annotations)} annotations are "
-                    f"left out: {'; '.join(parts)}"
+                    f"{dataset.ann_file}: {sum(map(len, left_out.values()))} of "
+                    f"{len(_objects(content))} annotations are left out: {'; '.join(parts)}"
                 )
 
 
@@ -204,7 +202,7 @@ def _objects(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def misnamed_classes(content: Mapping[str, Any], classes: Sequence[str]) -> Iterator[str]:
-    """What is wrong with the classes of a config for mmdet's ``CocoDataset``.
+    """Errors in the classes of a config for mmdet's ``CocoDataset``.
 
     Args:
         content: Of the annotation file.
@@ -231,14 +229,14 @@ def misnamed_classes(content: Mapping[str, Any], classes: Sequence[str]) -> Iter
 
 
 def left_out_annotations(content: Mapping[str, Any], cat_ids: list[int]) -> dict[str, list[int]]:
-    """Which annotations mmdet's ``CocoDataset`` leaves out.
+    """Find the annotations that mmdet's ``CocoDataset`` drops.
 
     Args:
         content: Of the file.
         cat_ids: Categories that are among the classes of the data set.
 
     Returns:
-        Ids of annotations, by what is wrong with them.
+        Ids of annotations, by their error.
     """
     images = {image["id"]: image for image in content["images"]}
     names = {category["id"]: category["name"] for category in content["categories"]}

@@ -17,11 +17,11 @@ from mmsmlp.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """What mmengine's ``AmpOptimWrapper`` is to GPUs: mixed precision for CPUs, in bfloat16.
+    """Mixed precision for CPUs in bfloat16, like mmengine's ``AmpOptimWrapper`` for GPUs.
 
-    The range of bfloat16 is that of single precision, so no loss needs to be scaled. Its steps are
-    an eighth of float16's: what boxes are made of and cut out by is in single precision, which
-    mmcv's NMS and RoIAlign insist on as well.
+    The range of bfloat16 is that of single precision, so no loss needs to be scaled. It has an
+    eighth of float16's resolution, so box coordinates are computed in single precision, which
+    mmcv's NMS and RoIAlign need, too.
     """
 
     @contextmanager

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmsmlp.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-# Of norms, biases and whatever else has one dimension, such as weights of maps in a sum.
+# Of norms, biases and all other one-dimensional parameters, such as weights of maps in a sum.
 NO_DECAY = dict(norm_decay_mult=0.0, bias_decay_mult=0.0, flat_decay_mult=0.0)
 
 
@@ -20,8 +20,8 @@ class ParamwiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """mmengine's constructor, but custom keys multiply with the rules for norms, biases and so on.
 
     There, a custom key such as ``backbone=dict(lr_mult=0.1)`` switches the rules off for all
-    parameters with that name: norms and biases of the backbone decay, whatever
-    ``norm_decay_mult`` and ``bias_decay_mult`` are.
+    parameters with that name: norms and biases of the backbone decay, with any ``norm_decay_mult``
+    and ``bias_decay_mult``.
 
     Args:
         optim_wrapper_cfg: The optimizer wrapper, as mmengine has it.
@@ -72,21 +72,21 @@ class LayerDecayOptimWrapperConstructor(ParamwiseOptimWrapperConstructor):
     ``backbone`` (several are fine) that has ``get_layer_depth(name, prefix)``, as all of this
     package and several of mmpretrain have. Weight decay is off for norms, biases and all other
     parameters of one dimension, unless ``norm_decay_mult``, ``bias_decay_mult`` or
-    ``flat_decay_mult`` of ``paramwise_cfg`` says otherwise; custom keys multiply with these.
-    Parameters that share all settings share a group of the optimizer.
+    ``flat_decay_mult`` of ``paramwise_cfg`` is set; custom keys multiply with these. Parameters
+    that share all settings share a group of the optimizer.
 
     Let schedulers end at an ``eta_min_ratio``: an absolute ``eta_min`` is the same for all layers,
-    and above what the first ones start from.
+    and above the initial rate of the first ones.
 
     Args:
         optim_wrapper_cfg: The optimizer wrapper; its ``optimizer`` must have ``lr`` and
             ``weight_decay``.
-        paramwise_cfg: ``layer_decay_rate`` in (0, 1], and whatever mmengine's default constructor
-            takes; multipliers of the learning rate apply on top.
+        paramwise_cfg: ``layer_decay_rate`` in (0, 1], and the options of mmengine's default
+            constructor; multipliers of the learning rate apply on top.
 
     Raises:
         ValueError: If ``layer_decay_rate``, ``lr`` or ``weight_decay`` is missing or out of its
-            range, or, when called, if the model has no backbone or the backbone tells no depths.
+            range, or, when called, if the model has no backbone or the backbone has no depths.
 
     Examples:
         >>> optim_wrapper = dict(
@@ -114,7 +114,7 @@ class LayerDecayOptimWrapperConstructor(ParamwiseOptimWrapperConstructor):
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = "", **kwargs: Any
     ) -> None:
-        """Add the parameters of a module to the groups, and decay those of a whole model.
+        """Add the parameters of a module to the groups, and decay those of a complete model.
 
         Args:
             params: Groups of the optimizer, extended in place.

@@ -1,4 +1,4 @@
-"""The learning rate of a config over its whole training, without training."""
+"""The learning rate of a config over its training, without training."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ def epoch_length(cfg: Config, num_images: int, num_gpus: int = 1) -> int:
 def learning_rates(cfg: Config, epoch_length: int) -> np.ndarray:
     """Learning rate in every iteration, stepped by the config's own schedulers.
 
-    An iteration is what mmengine counts as one: with gradient accumulation the optimizer steps
-    once in several.
+    Iterations are counted as in mmengine: with gradient accumulation, several of them are one step.
 
     Args:
         cfg: A config with ``train_cfg``, ``optim_wrapper`` and ``param_scheduler``.
@@ -53,7 +52,7 @@ def learning_rates(cfg: Config, epoch_length: int) -> np.ndarray:
     by_epoch = "max_epochs" in cfg.train_cfg
     epochs = cfg.train_cfg.max_epochs if by_epoch else None
     iterations = epochs * epoch_length if by_epoch else cfg.train_cfg.max_iters
-    # Whatever the groups of a model are, all follow the same curve.
+    # All parameter groups of a model follow the same curve.
     optimizer = build_optim_wrapper(nn.Linear(1, 1), dict(optimizer=cfg.optim_wrapper.optimizer))
     schedulers = cfg.get("param_scheduler") or []
     schedulers = [

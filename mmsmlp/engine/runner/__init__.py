@@ -1,4 +1,4 @@
-"""What the tools have in common: arguments, configs, checks, and the run itself."""
+"""Shared by the tools: arguments, configs, checks, and the run itself."""
 
 from mmsmlp.errors import UsageError
 

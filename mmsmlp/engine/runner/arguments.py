@@ -11,7 +11,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
     """A parser with the arguments that training and testing share.
 
     Args:
-        description: What the tool does.
+        description: Description of the tool.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("config", help="its path, or `mmsmlp::…`, `mmdet::…` for an installed one")
@@ -34,7 +34,7 @@ def base_parser(description: str) -> argparse.ArgumentParser:
         default="none",
         help="how several processes were started",
     )
-    # torch.distributed.launch passes this beside LOCAL_RANK, which is what mmengine reads.
+    # torch.distributed.launch passes this and LOCAL_RANK; mmengine reads the latter.
     parser.add_argument("--local-rank", "--local_rank", type=int, help=argparse.SUPPRESS)
     return parser
 

@@ -1,4 +1,4 @@
-"""What is checked before anything slow starts."""
+"""Checks before anything slow starts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .datasets import inner_datasets
 
 
 def check_data(cfg: Config, *splits: str) -> None:
-    """Make sure that the data sets of some splits are there, before anything slow starts.
+    """Make sure that the data sets of some splits exist, before anything slow starts.
 
     Args:
         cfg: The config.
         splits: Of ``'train'``, ``'val'`` and ``'test'``.
 
     Raises:
-        UsageError: If a file or folder is missing, and the message says which and what to do; or
+        UsageError: If a file or folder is missing (the message names it and the fix); or
             if a pipeline for validation or testing is empty.
     """
     for split in splits:
@@ -71,20 +71,20 @@ def check_new_config(out: Path, force: bool) -> None:
 
 
 def empty_data_set(error: ValueError) -> str | None:
-    """What to say if an error comes from a data set of which no image is left; else None."""
+    """Message if an error comes from a data set without any usable image; else None."""
     for frame, _ in walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "_serialize_data":  # mmengine's, which joins what is not there
+        if frame.f_code.co_name == "_serialize_data":  # mmengine's, which joins missing prefixes
             dataset = frame.f_locals["self"]
             source = getattr(dataset, "ann_file", "") or dict(dataset.data_prefix)
             return (
                 f"{source}: no image is left to load. Does metainfo.classes name its categories, "
-                "and are there annotations of them?"
+                "and do they have annotations?"
             )
     return None
 
 
 def check_checkpoint(path: str) -> None:
-    """Make sure that a checkpoint is there.
+    """Make sure that a checkpoint exists.
 
     Raises:
         UsageError: If it is not.
@@ -98,8 +98,8 @@ def check_folder(path: str, what: str, option: str) -> None:
 
     Args:
         path: Of the folder.
-        what: What it is called.
-        option: Which names it.
+        what: Its name in messages.
+        option: The option that sets it.
 
     Raises:
         UsageError: If it cannot.

@@ -1,4 +1,4 @@
-"""The config of a run: read by its name, and completed by what the user and every run ask for."""
+"""The config of a run: read by its name, and completed by options and defaults."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_config(name: str) -> Config:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and put in what the arguments of `base_parser` say.
+    """Read the config and insert the arguments of `base_parser`.
 
     Raises:
         UsageError: If there is no such config, or the mini data set cannot take its place.

@@ -59,7 +59,7 @@ def _build(config: dict[str, Any], scope: str) -> Dataset | None:
         with DATASETS.switch_scope_and_registry(scope) as registry:
             return registry.build(config)
     except Exception:
-        return None  # the run itself says why
+        return None  # the run itself reports the reason
 
 
 def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: int) -> None:
@@ -95,7 +95,7 @@ def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: 
             (w, h), (width, height) = look.size, files[image].size
             raise DataError(
                 f"mask {mask} is {w}x{h}, and image {image} {width}x{height}, as training reads it "
-                "(turned by EXIF, if it says so); new_dataset turns or resizes masks"
+                "(with its EXIF orientation); new_dataset rotates or resizes masks"
             )
         count.update(look.values)
     if dataset.label_map or not classes:

@@ -1,4 +1,4 @@
-"""Pipeline and classes of a config's data sets, through whatever wraps them."""
+"""Pipeline and classes of a config's data sets, through any wrapper."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def library(name: str, extra: str, error: type[UsageError] = UsageError) -> Modu
     Args:
         name: Of the module.
         extra: Of this package.
-        error: What to raise.
+        error: Type of the error.
 
     Raises:
         UsageError: If it is not installed.

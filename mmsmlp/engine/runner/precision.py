@@ -10,11 +10,11 @@ AMP = ("AmpOptimWrapper", AmpOptimWrapper)
 
 
 def fit_precision(cfg: Config, amp: bool = False) -> None:
-    """Train in mixed precision if the user or the config says so: on a CPU, in bfloat16.
+    """Train in mixed precision if the user or the config asks for it: on a CPU, in bfloat16.
 
     Args:
         cfg: The config, changed in place.
-        amp: What the user says.
+        amp: The user's choice.
     """
     wrapper = cfg.get("optim_wrapper", {})
     if get_device() != "cpu":

@@ -21,7 +21,7 @@ def join_without_gpu(cfg: Config) -> None:
     plain ones.
 
     Args:
-        cfg: The config, changed in place; left as it is for one process, or where torch sees a GPU.
+        cfg: The config, changed in place; not changed for one process, or if torch finds a GPU.
 
     Raises:
         ValueError: If the launcher is not torchrun.
@@ -59,5 +59,5 @@ def join_without_gpu(cfg: Config) -> None:
 
 
 def is_lost_process(error: RuntimeError) -> bool:
-    """Whether an error says that another process of the job is gone, or does not answer."""
+    """Whether an error means that another process of the job has died or does not answer."""
     return isinstance(error, distributed.DistBackendError) or "gloo/transport" in str(error)

@@ -1,4 +1,4 @@
-"""Going on with a run from its checkpoint."""
+"""Resuming a run from its checkpoint."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .checking import check_checkpoint
 
 
 def resume_from(cfg: Config, checkpoint: str, trust: bool = False) -> bool:
-    """Let a run go on from a checkpoint, or from the newest in its work directory.
+    """Let a run resume from a checkpoint, or from the newest in its work directory.
 
     Args:
-        cfg: The config, changed in place. With nothing to go on from yet, its run begins as the
-            config says, with the weights of its ``load_from``.
+        cfg: The config, changed in place. Without a checkpoint yet, the run starts from the
+            beginning, with the weights of ``load_from``.
         checkpoint: Path, or ``'auto'`` for the newest one.
         trust: Whether code in checkpoints may run.
 

@@ -1,4 +1,4 @@
-"""Starting a tool and its Runner, and what is said in the end."""
+"""Starting a tool and its Runner, and its last message."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def build_runner(cfg: Config, needs: str = "whole") -> Runner:
 
     Args:
         cfg: The config.
-        needs: What has to be in a checkpoint, see :func:`~mmsmlp.checkpoints.check_loading`.
+        needs: The required part of a checkpoint, see :func:`~mmsmlp.checkpoints.check_loading`.
 
     Raises:
         UsageError: If there is no GPU, and the launcher needs one, or nothing can be written into
@@ -102,12 +102,12 @@ def report(runner: Runner, stage: str) -> None:
 
 
 def run(main: Callable[[], None], interrupted: str = "nothing was written") -> None:
-    """Run a tool, ending in one line where the user is to act.
+    """Run a tool; errors that the user can fix are one line.
 
     Args:
         main: The tool.
-        interrupted: What to say of the state in which it is left when interrupted, by the user, by
-            the end of another process of the job, or by data or a disk that let it down.
+        interrupted: How to continue after an interruption by the user, by the end of another
+            process of the job, or by an error of data or disk.
     """
     try:
         main()

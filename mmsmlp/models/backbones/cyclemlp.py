@@ -99,13 +99,13 @@ class CycleMLP(PyramidBackbone):
         in_channels: Channels of the image.
         out_indices: Stages to return, in this order; negative ones count from the end.
         drop_path_rate: Rate of the last block.
-        frozen_stages: How many stages hold still, with their output norms: -1 none, 0 the stem,
+        frozen_stages: Number of frozen stages, with their output norms: -1 none, 0 the stem,
             k the stem and the first k stages.
         with_cp: Whether blocks recompute their activations in the backward pass.
-        training_padding: What happens to padding in training, see
+        training_padding: Treatment of padding in training, see
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
-        init_cfg: Initialisation, as mmengine has it; if not given, truncated normals of 0.02 in
-            linear layers, as the authors have it.
+        init_cfg: Initialisation in mmengine's format. The default is truncated normals of 0.02 in
+            linear layers, as in the authors' code.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.

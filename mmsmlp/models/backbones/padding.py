@@ -13,7 +13,7 @@ def image_sizes(x: Tensor) -> list[tuple[int, int]]:
 
     Rows at the bottom and columns at the right that are zero in all channels are padding: the data
     preprocessors of OpenMMLab pad by exactly 0 after normalisation, which maps no grey value of a
-    photo there. An image of nothing but zeros is taken to be of full size.
+    photo there. An image with only zeros has no padding.
 
     Args:
         x: ``(N, C, H, W)``. A GPU is waited for, once.
@@ -36,8 +36,8 @@ def run_cropped(
     """Run a pyramid on each image of a padded batch as if it were alone and not padded.
 
     Images of equal size run together, which costs less than running the padding. Over the padding,
-    their maps go on with their last row and column: zero features are out of distribution for the
-    heads and cause false proposals.
+    the last row and column of their maps are replicated: zero features are out of distribution for
+    the heads and cause false proposals.
 
     Args:
         network: Gives maps of ⌈H/s⌉×⌈W/s⌉ for images of any size.
@@ -66,7 +66,7 @@ def run_cropped(
 
 
 def replicate_pad(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Let maps (N, C, H, W) go on with their last row and column up to a size."""
+    """Replicate-pad maps (N, C, H, W) at the bottom and right up to a size."""
     for dim, length in zip((-2, -1), size, strict=True):
         if length > x.shape[dim]:
             border = x.narrow(dim, x.shape[dim] - 1, 1)
@@ -86,7 +86,7 @@ def is_sharded(network: nn.Module) -> bool:
     from torch.distributed.fsdp import FullyShardedDataParallel
 
     return any(isinstance(part, FullyShardedDataParallel) for part in network.modules()) or any(
-        # What `fully_shard` makes is a DTensor, of a module that torch 2.1 has elsewhere.
+        # `fully_shard` makes DTensors, whose module has another name in torch 2.1.
         placement.is_shard()
         for parameter in network.parameters()
         for placement in getattr(parameter, "placements", ())

@@ -55,11 +55,11 @@ class Stage(nn.Module):
 class PyramidBackbone(BaseModule):
     """Stages of blocks, with outputs for dense prediction.
 
-    Stages deeper than the last output are not built, and each output has a norm of its own, so
-    that every parameter takes part in every step (distributed training insists on that).
+    Stages deeper than the last output are not built, and each output has its own norm, so that
+    every parameter is used in every step (distributed training needs this).
 
-    In inference an image has the features that it has alone, whatever it is batched with: padding
-    is cropped (:func:`~mmsmlp.models.backbones.padding.run_cropped`).
+    In inference the features of an image do not depend on its batch: padding is cropped
+    (:func:`~mmsmlp.models.backbones.padding.run_cropped`).
 
     Args:
         block: Makes a block from the index of its stage and its drop path rate.
@@ -71,7 +71,7 @@ class PyramidBackbone(BaseModule):
             1 and unchanged channels merges nothing.
         in_channels: Channels of the image.
         drop_path_rate: Of the last block; it grows linearly from zero at the first.
-        out_indices: Stages to return, in this order, negative ones counting from the end; all if
+        out_indices: Stages to return, in this order; negative ones counting from the end; all if
             not given.
         frozen_stages: Number of frozen stages, with their output norms: -1 none, 0 the stem (the
             patch embedding of the first stage), k the stem and the first k stages.
@@ -162,12 +162,13 @@ class PyramidBackbone(BaseModule):
 
         Returns:
             One map per entry of ``out_indices``, ``(N, channels[k], ⌈H/s⌉, ⌈W/s⌉)`` with
-            ``s = strides[k]``; where padding is cropped, the borders of images go on over it.
+            ``s = strides[k]``; where padding is cropped, the borders of images are replicated over
+            it.
 
         Raises:
             TypeError: If ``x`` is no tensor of floating-point numbers.
             ValueError: If it has another number of dimensions or channels, or no pixel, or if
-                padding is to be cropped in training and batch norms learn.
+                padding must be cropped in training while batch norms learn.
         """
         if not (isinstance(x, Tensor) and x.is_floating_point()):
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
@@ -214,7 +215,7 @@ class PyramidBackbone(BaseModule):
         return True
 
     def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says.
+        """Initialise by ``init_cfg``.
 
         Raises:
             CheckpointError: If pretrained weights do not arrive.
@@ -223,7 +224,7 @@ class PyramidBackbone(BaseModule):
         super().init_weights()
 
     def train(self, mode: bool = True) -> PyramidBackbone:
-        """Set the mode; what is frozen stays in evaluation mode."""
+        """Set the mode; frozen parts stay in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:
@@ -248,11 +249,11 @@ class PyramidBackbone(BaseModule):
 
         Args:
             param_name: Name of the parameter, with ``prefix``.
-            prefix: What the surrounding model puts before the names of this module.
+            prefix: Prefix of this module's names in the model.
 
         Returns:
             The layer's id and the number of layers: 0 is the stem, then a block each (a patch
-            merging belongs to the block after it); output norms and whatever is outside this
+            merging belongs to the block after it); output norms and everything outside of this
             module are the last.
         """
         num_layers = sum(self.depths[: len(self.stages)]) + 2

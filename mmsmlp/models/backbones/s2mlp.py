@@ -88,10 +88,10 @@ class S2MLP(PyramidBackbone):
         out_indices: Blocks whose outputs to return, in this order; negative ones count from the
             end.
         directions: Of the shift in every block, see :func:`~mmsmlp.models.layers.spatial_shift`.
-        training_padding: What happens to padding in training, see
+        training_padding: Treatment of padding in training, see
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`. Cropped, this network reaches
             a higher AP (``docs/padding.md``).
-        options: Those that all backbones have, see
+        options: The options of all backbones, see
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
 
     Raises:

@@ -109,7 +109,7 @@ class IdentityBlocks:
                 nn.init.zeros_(block.mlp.fc2.weight)
 
 
-# Other layers keep the variance of what they are given.
+# Other layers keep the variance of their input.
 INIT = (
     dict(
         type="Kaiming",
@@ -140,9 +140,9 @@ class S2MLPv2(PyramidBackbone):
         shifts: Directions of each map of the S² component: the paper's two shifts, and none.
         fusion: How the shifted maps become one, ``'split_attention'`` or ``'mean'``.
         drop_path_rate: Rate of the last block.
-        init_cfg: Initialisation, as mmengine has it; if not given, normal, with the variance of
-            what a layer is given kept, and blocks that begin as the identity.
-        options: Those that all backbones have, see
+        init_cfg: Initialisation in mmengine's format. The default is normal and keeps the variance
+            of a layer's input; blocks start as the identity.
+        options: The options of all backbones, see
             :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
 
     Raises:

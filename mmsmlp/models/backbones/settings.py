@@ -1,4 +1,4 @@
-"""What the settings of a pyramid say: architecture, native grids, outputs."""
+"""Settings of a pyramid: architecture, native grids, outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmsmlp.models.layers import check_whole, check_wholes, is_whole
 
 TRAINING_PADDING = ("include", "crop")
 FORMER_TRAINING_PADDING = {"kept": "include", "left_out": "crop", "counted": "crop"}
-# Settings of an architecture that are whole numbers; all others are checked by what they are for.
+# Settings of an architecture that are integers; the layers check all others.
 WHOLE = {"embed_dims", "depth", "depths", "patch_size", "patch_sizes"}
 
 
@@ -51,7 +51,7 @@ def resolve_arch(
     Args:
         arch: Name of a variant, or a dict of its settings.
         variants: Settings by name.
-        required: Keys that a dict must hold; whatever else a variant holds is optional.
+        required: Keys that a dict must hold; the other keys of a variant are optional.
 
     Returns:
         A copy of the settings.
@@ -96,7 +96,7 @@ def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tu
         num_stages: How many there are.
 
     Raises:
-        TypeError: If an index is no whole number.
+        TypeError: If an index is no integer.
         ValueError: If there is none, one is no stage's, or two are the same.
     """
     given = (out_indices,) if is_whole(out_indices) else out_indices
@@ -113,7 +113,7 @@ def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tu
 
 
 def resolve_training_padding(value: str) -> str:
-    """What happens to padding in training, also by the words of earlier releases.
+    """Treatment of padding in training; also accepts the words of earlier releases.
 
     Raises:
         ValueError: If it is neither ``'include'`` nor ``'crop'``.

@@ -1,4 +1,4 @@
-"""What the papers compare their token mixing with."""
+"""Ablations of the papers: other kinds of token mixing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .smlp import ConcatFusion, SparseMLP
 
 
 class Sum(nn.Module):
-    """The sum of maps, in place of a linear map of all their channels."""
+    """The sum of maps, instead of a linear layer over all their channels."""
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """K × (N, C, H_k, W_k) -> the same, whose sum is the fused map."""
@@ -38,7 +38,7 @@ class WeightedSum(nn.Module):
         check_whole("channels", channels)
         check_whole("num_maps", num_maps)
         self.shape = (num_maps, channels, 1, 1)
-        # Flat, so that rules which spare what has one dimension weight decay spare it too.
+        # Flat, so that rules without weight decay for one-dimensional parameters apply to it.
         self.weight = nn.Parameter(torch.ones(num_maps * channels))
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
@@ -100,7 +100,7 @@ class AblatedSparseMLP(SparseMLP):
 
 
 class Mean(nn.Module):
-    """Equal weights in place of split attention's: the mean of the maps (arXiv 2108.01072).
+    """Equal weights instead of split attention's: the mean of the maps (arXiv 2108.01072).
 
     Args:
         num_maps: Number of maps K.

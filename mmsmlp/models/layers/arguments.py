@@ -1,4 +1,4 @@
-"""Checks that name the argument which is not what it has to be."""
+"""Checks of arguments, whose messages name the argument."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 
 def is_whole(value: Any) -> bool:
-    """Whether something is a whole number; True and False are none here."""
+    """Whether something is an integer; True and False are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_whole(name: str, value: Any, least: float = 1) -> None:
-    """Make sure that an argument is a whole number of at least ``least``.
+    """Make sure that an argument is an integer of at least ``least``.
 
     Raises:
         TypeError: If it is something else.
         ValueError: If it is below.
     """
     if not is_whole(value):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
+        raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def check_wholes(name: str, values: Any, least: float = 1) -> None:
-    """Make sure that an argument is a sequence of whole numbers of at least ``least``.
+    """Make sure that an argument is a sequence of integers of at least ``least``.
 
     Raises:
         TypeError: If it is something else.
@@ -35,7 +35,7 @@ def check_wholes(name: str, values: Any, least: float = 1) -> None:
     """
     listed = isinstance(values, Sequence) and not isinstance(values, str)
     if not (listed and all(map(is_whole, values))):
-        raise TypeError(f"{name} must be whole numbers, got {values!r}")
+        raise TypeError(f"{name} must be integers, got {values!r}")
     if any(value < least for value in values):
         raise ValueError(f"{name} must each be at least {least}, got {values}")
 

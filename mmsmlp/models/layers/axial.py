@@ -22,7 +22,7 @@ class AxialMixing(nn.Module):
     :math:`W` of the native length :math:`L`. At another length, the line is resampled to the native
     one and back (:func:`~mmsmlp.models.layers.resampling_matrix`): :math:`y = U(W(Dx) + b)`.
 
-    A state dict of another native length is resized alike: :math:`W \to UWD, b \to Ub`.
+    A state dict of another native length is resized in the same way: :math:`W \to UWD, b \to Ub`.
 
     Args:
         length: Native length L, in tokens.
@@ -83,7 +83,7 @@ class AxialMixing(nn.Module):
 
 
 def resize_axial_map(weight: Tensor, bias: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """The map that ``'resample'`` makes of another one, as a native map of its own.
+    """Resample a map to another native length.
 
     Args:
         weight: W ``(M, M)``.
@@ -91,7 +91,8 @@ def resize_axial_map(weight: Tensor, bias: Tensor, length: int) -> tuple[Tensor,
         length: Native length L to be.
 
     Returns:
-        UWD ``(L, L)`` and Ub ``(L,)``; what is no such map, or has the length, is left as it is.
+        UWD ``(L, L)`` and Ub ``(L,)``; other tensors, and maps of this length, are returned
+        unchanged.
     """
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1] or bias.shape != weight.shape[:1]:
         return weight, bias

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .recording import is_recording
 
-# What calling a convolution costs more than it brings below this many multiply-adds.
+# Below this many multiply-adds, calling a convolution costs more time than it saves.
 SMALL_PRODUCT = 2**26
 CPUINFO = Path("/proc/cpuinfo")  # of Linux
 
@@ -21,11 +21,11 @@ CPUINFO = Path("/proc/cpuinfo")  # of Linux
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``torch.nn.functional.linear``, where it pays as a convolution with a 1×1 kernel.
 
-    On a CPU torch gives products of matrices to MKL and convolutions to oneDNN. MKL uses AVX-512 on
-    Intel's processors only, so on others the same product is faster as a convolution. That is what
-    decides, with the size of the product; nothing is timed, so a machine always computes the same
-    numbers. On a GPU, on Intel's processors, for small products, in double precision, with a single
-    thread (torch gives MKL the convolutions, too, then), and in graphs that are compiled or
+    On a CPU torch gives products of matrices to MKL and convolutions to oneDNN. MKL uses AVX-512
+    only on Intel processors, so on others the same product is faster as a convolution. The
+    processor and the size of the product decide. Nothing is timed, so a machine always computes the
+    same numbers. On a GPU, on Intel's processors, for small products, in double precision, with a
+    single thread (torch gives MKL the convolutions, too, then), and in graphs that are compiled or
     exported, it is ``F.linear``.
 
     Args:
@@ -57,7 +57,7 @@ def axis_linear(x: Tensor, weight: Tensor, bias: Tensor | None, dim: int) -> Ten
         dim: The axis.
 
     Returns:
-        ``x`` with L_out in place of L_in.
+        ``x`` with L_out instead of L_in.
     """
     dim %= x.ndim
     if is_recording():

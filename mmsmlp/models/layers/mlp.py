@@ -47,7 +47,7 @@ class ChannelMLP(nn.Module):
         return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(x.shape)
 
     def _can_run_inplace(self) -> bool:
-        """Whether no backward pass, recorded graph or hook needs what is in between."""
+        """Whether no backward pass, recorded graph or hook needs the hidden values."""
         if torch.is_grad_enabled() or is_recording():
             return False
         layers = self.fc1, self.act, self.fc2
@@ -56,7 +56,7 @@ class ChannelMLP(nn.Module):
 
 
 def has_forward_hooks(*modules: nn.Module) -> bool:
-    """Whether a hook sees what goes in or out of one of the modules."""
+    """Whether one of the modules has a hook on its input or output."""
     hooks = [_global_forward_hooks, _global_forward_pre_hooks]
     for module in modules:
         hooks += [module._forward_hooks, module._forward_pre_hooks]

@@ -18,8 +18,9 @@ from .precision import without_autocast
 class LayerNorm(nn.LayerNorm):
     """``torch.nn.LayerNorm`` that keeps half precision under autocast on CUDA.
 
-    Autocast would convert its input to single precision, and what follows would convert its output
-    back: five times the memory traffic. Its kernel has statistics in single precision anyway.
+    Autocast would convert its input to single precision, and the next layer would convert its
+    output back: five times the memory traffic. Its kernel computes statistics in single precision
+    anyway.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,10 +56,10 @@ class LayerNorm2d(LayerNorm):
 class CentredLayerNorm2d(LayerNorm2d):
     """LayerNorm of each token, then subtract the batch mean of each channel.
 
-    A layer norm leaves all tokens a common part, behind which a mask head without norms learns
-    worse. As a batch norm does, this takes it away: the mean of each channel over the batch (of all
-    processes) in training, and its running mean in evaluation.
-    The running mean starts at zero, so weights made for a plain layer norm give what they gave.
+    After a layer norm all tokens have a common part, which makes a mask head without norms learn
+    worse. Like a batch norm, this layer subtracts it: the mean of each channel over the batch (of
+    all processes) in training, and its running mean in evaluation. The running mean starts at zero,
+    so weights of a plain layer norm give the same output.
 
     Args:
         channels: Number of channels C.

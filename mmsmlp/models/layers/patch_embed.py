@@ -49,7 +49,7 @@ class PatchEmbed(nn.Conv2d):
         return self._conv_forward(x, weight, self.bias)
 
     def _margin(self, x: Tensor) -> tuple[int, int, int, int]:
-        """What is to be added at the left, right, top and bottom."""
+        """Padding at the left, right, top and bottom."""
         # In the form that compilers can reason about; they stumble over remainders.
         bottom, right = (
             (length + patch - 1) // patch * patch - length

@@ -1,4 +1,4 @@
-"""Whether a graph is being recorded, and what is built once where none is."""
+"""Whether a graph is recorded, and a cache that is used if none is."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ def build_once(build: Callable[..., Tensor], *args: Any) -> Tensor:
 
 @lru_cache(maxsize=2048)
 def _built(build: Callable[..., Tensor], *args: Any) -> Tensor:
-    # A tensor made in inference mode could not take part in training later.
+    # A tensor made in inference mode could not be used in training later.
     with torch.inference_mode(False):
         return build(*args)

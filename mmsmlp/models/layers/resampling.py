@@ -32,7 +32,7 @@ def resampling_matrix(
         ``(target, source)``; ``matrix @ line`` resamples a line.
     """
     # Built in at least float32: in half precision the rows would not sum to one. Distances are
-    # whole numbers, with 2 source·target to the line.
+    # integers, with 2 source·target to the line.
     build_dtype = torch.promote_types(dtype or torch.get_default_dtype(), torch.float32)
     samples = 2 * torch.arange(source, device=device) + 1
     centres = 2 * torch.arange(target, device=device)[:, None] + 1
@@ -54,14 +54,14 @@ def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         x: ``(N, C, H, W)``.
-        size: Height and width to be, neither below what it is.
+        size: New height and width, neither below the old one.
 
     Returns:
         ``x`` with another H and W; ``x`` itself where that is no change.
     """
     if x.shape[2:] == size:
         return x
-    with without_autocast(x):  # which would go on in single precision
+    with without_autocast(x):  # which would continue in single precision
         return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 

@@ -22,7 +22,7 @@ IDENTITY_SHIFT = ()
 
 
 def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> Tensor:
-    """Move groups of channels, each in a direction of its own.
+    """Shift groups of channels, each in its own direction.
 
     The channels are split into as many equal groups as there are directions, in their order. A
     token that nothing moves into keeps its own value, so a step beyond the map changes nothing;
@@ -34,7 +34,7 @@ def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> 
         step: How many tokens far.
 
     Returns:
-        ``(N, C, H, W)``; ``x`` itself is left as it is.
+        ``(N, C, H, W)``; ``x`` is not changed.
 
     Raises:
         ValueError: If a direction is none, or ``step`` is below 1.
@@ -71,8 +71,8 @@ def check_directions(name: str, directions: Any) -> None:
 
 
 def channel_groups(directions: Sequence[Direction], channels: int) -> list[tuple[slice, Direction]]:
-    """The groups of channels that a shift moves, each with its direction; what stays is last."""
-    # A whole number, which torch.jit.trace has for a size only if told so.
+    """The shifted groups of channels, each with its direction; unshifted ones are last."""
+    # An integer; torch.jit.trace needs the conversion to record a size.
     channels = int(channels)
     size = channels // max(len(directions), 1)
     groups = [
@@ -82,7 +82,7 @@ def channel_groups(directions: Sequence[Direction], channels: int) -> list[tuple
 
 
 def _move(x: Tensor, down: int, right: int) -> Tensor:
-    """``x`` with its tokens moved, and the border that nothing moves into as it was."""
+    """Shift the tokens of ``x``; border tokens without a source stay unchanged."""
     height, width = x.shape[-2:]
     if abs(down) >= height or abs(right) >= width:
         return x
@@ -94,6 +94,6 @@ def _move(x: Tensor, down: int, right: int) -> Tensor:
 
 
 def _join(parts: Iterable[Tensor], dim: int) -> Tensor:
-    # Empty parts would take part in the backward pass with a gradient as large as the map.
+    # Empty parts would have a gradient as large as the map in the backward pass.
     parts = [part for part in parts if part.shape[dim]]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)

@@ -21,7 +21,7 @@ HAS_CUSTOM_OPS = hasattr(torch.library, "custom_op")  # since torch 2.4
 
 
 def can_fuse(x: Tensor) -> bool:
-    """Whether :func:`fused_shift` takes a tensor: on CUDA, where kernels do what they should."""
+    """Whether the kernels support a tensor: on CUDA, if they give correct results."""
     return (
         x.is_cuda
         and HAS_CUSTOM_OPS
@@ -121,13 +121,13 @@ class _Kernels:
 
     @classmethod
     def of(cls, maps: Tensor, weights: Tensor | None, gelu: bool, zeros: bool):
-        """The module of kernels; None for what Triton does not run, or runs wrongly."""
+        """The module of kernels; None if Triton does not run them or gives wrong results."""
         if not maps.is_cuda or cls.failure is not None:
             return None
         form = maps.dtype, weights is not None, gelu, zeros
         try:
             return cls._checked(maps.device, *form)
-        except Exception as error:  # whatever Triton, its compiler or the driver raises
+        except Exception as error:  # any error from Triton, its compiler or the driver
             cls.failure = f"{type(error).__name__}: {error}".splitlines()[0]
             warnings.warn(
                 f"the fused shift does not run on {maps.device}, torch's operators take its place "
@@ -217,7 +217,7 @@ def _define_operators() -> None:
 
     def gradients(ctx, grad):
         maps, weights, table = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a backward pass of the backward pass is to come
+        if torch.is_grad_enabled():  # a second backward pass will follow
             y = plain_shift(maps, weights, table, *ctx.flags)
             inputs = [maps] if weights is None else [maps, weights]
             grads = torch.autograd.grad(y, inputs, grad, create_graph=True)

@@ -23,7 +23,8 @@ Index = tuple[Any, ...]
 def shifted_sum(maps: Tensor, weights: Tensor, shifts: Sequence[Shift]) -> Tensor:
     r"""The weighted sum of shifted maps, :math:`\sum_k w_k \odot \mathrm{shift}_k(x_k)`.
 
-    Tokens are moved as they are added up: no shifted map is made, nor kept for the backward pass.
+    Tokens are shifted while they are added: no shifted map is made, or stored for the backward
+        pass.
 
     Args:
         maps: ``(N, H, W, K·C)``, K maps one after the other.
@@ -85,7 +86,7 @@ def shifted_gelu(x: Tensor, directions: Sequence[Direction], act: nn.Module) -> 
     if can_fuse(x) and type(act) is GELU and not has_forward_hooks(act):
         return fused_shift(x, _table(_hashable([directions]), x), gelu=True)
     # It treats every value alike, so it may come after the shift. Before it, its gradient would
-    # arrive in another memory format, and torch 2.1 makes garbage of that on CPUs.
+    # arrive in another memory format, and torch 2.1 computes wrong results from that on CPUs.
     return act(spatial_shift(x.permute(0, 3, 1, 2), directions).permute(0, 2, 3, 1))
 
 
@@ -125,7 +126,7 @@ def _scaled_counts(
 def shift_counts(
     directions: Sequence[Direction], height: int, width: int, device: torch.device | None = None
 ) -> Tensor:
-    """How often the tokens of a map are there after a shift by one.
+    """How often the tokens of a map occur after a shift by one.
 
     Args:
         directions: D of them, see :func:`~mmsmlp.models.layers.spatial_shift`.
@@ -201,7 +202,7 @@ class _ShiftedSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         maps, weights = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a backward pass of the backward pass is to come
+        if torch.is_grad_enabled():  # a second backward pass will follow
             y = _sum_of_shifted(maps, weights, ctx.shifts)
             return *torch.autograd.grad(y, (maps, weights), grad, create_graph=True), None
         grad_maps, grad_weights = torch.empty_like(maps), torch.zeros_like(weights)
@@ -220,7 +221,7 @@ class _ShiftedSum(torch.autograd.Function):
 
 
 class _Move(NamedTuple):
-    """What of one group of channels of one map goes where; pairs are of the sum and the maps."""
+    """Slices of one group of channels of one map, as pairs of the sum and the maps."""
 
     first: bool  # whether the map is the first one
     weight: Index

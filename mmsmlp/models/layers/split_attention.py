@@ -15,7 +15,7 @@ from .precision import without_autocast
 
 
 class SplitAttention(nn.Module):
-    r"""Weights for the sum of K maps: each channel weighs the maps by what all tokens say.
+    r"""Weights for the sum of K maps: each channel weighs the maps, using all tokens.
 
     Source: arXiv 2108.01072, section 3. With :math:`a \in R^c` the sum of all tokens of all maps,
 
@@ -24,12 +24,12 @@ class SplitAttention(nn.Module):
 
     and :math:`\bar c = c/4`, which the paper leaves open and its parameter counts settle.
 
-    The paper's sum grows with the number of tokens, and asks for a tiny :math:`W_1`: a few steps at
-    the learning rate of other layers saturate the softmax, and one map is chosen for good. Here
+    The paper's sum grows with the number of tokens, and needs a tiny :math:`W_1`: a few steps at
+    the learning rate of other layers saturate the softmax, and one map is chosen permanently. Here
     :math:`a` is the mean over tokens, and each product is divided by the root of its length, c or
     :math:`\bar c`. The weights are larger by as much: the function is the same at the native size,
-    and on the same scale at every other. The roots are there because a mean is much the same for
-    all images: steps of the optimizer add up, and the longer the product the faster it moves.
+    and on the same scale at every other. The roots are needed because a mean is similar for all
+    images: steps of the optimizer add up, and a longer product changes faster.
 
     State dicts of the paper's form load as well. They hold the weights as linear layers do,
     :math:`(\bar c, c)` and :math:`(Kc, \bar c)`, without the roots and for the sum of tokens.
@@ -48,7 +48,7 @@ class SplitAttention(nn.Module):
         self.num_maps = num_maps
         self.num_tokens = num_tokens
         self.roots = math.sqrt(channels), math.sqrt(channels // 4)
-        # Not linear layers: what initialises all of those in a network shall not reach these.
+        # Not linear layers, so that a network's initialisation of linear layers skips these.
         self.weight1 = nn.Parameter(torch.empty(channels, channels // 4))
         self.weight2 = nn.Parameter(torch.empty(channels // 4, num_maps * channels))
         self.reset_parameters()

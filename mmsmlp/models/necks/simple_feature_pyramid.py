@@ -15,9 +15,10 @@ from mmsmlp.registry import MODELS
 
 
 def rescale(x: Tensor, scale: Fraction) -> Tensor:
-    """Bilinear resize by a factor that holds exactly, whatever the size.
+    """Bilinear resize by an exact factor at any size.
 
-    Tokens stay where they are in the image; a resize to the nearest whole size would stretch them.
+    Tokens keep their position in the image; a resize to the nearest integer size would stretch
+    them.
 
     Args:
         x: ``(N, C, H, W)``.

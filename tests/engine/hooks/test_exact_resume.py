@@ -156,7 +156,7 @@ def test_a_resumed_run_is_the_unbroken_one(
     with pytest.raises(SystemExit) as exit:
         train(tmp_path, loop, workers, stop)
     assert exit.value.code == 143
-    line = f"stopped by SIGTERM at iteration {stop}; --resume goes on"
+    line = f"stopped by SIGTERM at iteration {stop}; --resume continues"
     assert capsys.readouterr().err.splitlines()[-1] == line
     assert signal.getsignal(signal.SIGTERM) is before
     # With processes that load images, too: what these are does not depend on it.

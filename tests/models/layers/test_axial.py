@@ -179,7 +179,7 @@ def test_what_is_no_axial_map_is_not_resized() -> None:
     [
         ((0, -1), "length must be at least 1, got 0"),
         ((4, 1), "dim must be -1 .* got 1"),
-        (("x", -1), "length must be a whole number, got 'x'"),
+        (("x", -1), "length must be an integer, got 'x'"),
     ],
 )
 def test_bad_arguments(arguments: tuple, message: str) -> None:

@@ -172,7 +172,7 @@ def test_serves_the_networks_under_every_library(
             r"in_strides must each be the nearest to one of .*, got \[16\] of \[16, 16\]",
         ),
         (dict(in_channels=[8], in_strides=[0]), r"in_strides must each be at least 1, got \[0\]"),
-        (dict(in_channels=8, in_strides=[16]), "in_channels must be whole numbers, got 8"),
+        (dict(in_channels=8, in_strides=[16]), "in_channels must be integers, got 8"),
         (
             dict(in_channels=[], in_strides=[]),
             "in_channels, in_strides and out_strides must not be",

@@ -1,4 +1,4 @@
-"""The parent's side: a worker for each subject, asked one at a time."""
+"""A pool of worker processes, one for each subject, which answer one at a time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Worker:
         """Send a request and wait for its result.
 
         Args:
-            request: A method of :class:`benchmarks.worker.Station`.
+            request: A method of :class:`benchmarks.worker.RequestHandler`.
             arguments: Its arguments.
 
         Raises:
@@ -102,8 +102,10 @@ class Worker:
 
 
 @contextmanager
-def hired(subjects: Sequence[Subject | None], device: str, threads: int) -> Iterator[list[Worker]]:
-    """A worker for each subject, all ended in the end."""
+def worker_pool(
+    subjects: Sequence[Subject | None], device: str, threads: int
+) -> Iterator[list[Worker]]:
+    """Start a worker for each subject, and end all of them."""
     workers = [Worker(subject, device, threads) for subject in subjects]
     try:
         yield workers
