@@ -28,7 +28,8 @@ class Conversion:
     Attributes:
         name: OpenMMLab's name of the weights, up to the date.
         weights: State dict.
-        meta: Other information. renamed: Whether they had other names.
+        meta: Other information.
+        renamed: Whether they had other names.
         left_over: Names in the source that are not used.
         missing: Names that the source should have.
     """

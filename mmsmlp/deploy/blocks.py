@@ -36,7 +36,7 @@ class BlockForm(nn.Module):
         self.block = OfTokens(block)
 
     def shared(self, x: Tensor) -> Any:
-        """What depends on the size of the tokens alone, and all blocks of a stage share."""
+        """Values that depend only on the number of tokens, shared by all blocks of a stage."""
         return None
 
     def forward(self, x: Tensor, shared: Any) -> Tensor:
@@ -160,9 +160,8 @@ class PyramidForm(nn.Module):
 
     Args:
         network: The backbone, in evaluation mode.
-        divisor: What is behind the backbone gets maps as of images that are padded to multiples of
-            it: as in `run_cropped`, they go on with their
-            last row and column.
+        divisor: The maps are those of images padded to multiples of it: as in `run_cropped`, their
+            last row and column are replicated.
     """
 
     def __init__(self, network: PyramidBackbone, divisor: int = 1) -> None:
@@ -191,6 +190,6 @@ class PyramidForm(nn.Module):
 
 
 def extend(x: Tensor, axis: int, length: int) -> Tensor:
-    """Let an axis of tokens (N, H, W, C) go on with the last of them."""
+    """Replicate the last tokens of an axis of (N, H, W, C)."""
     index = torch.arange(length, device=x.device).clamp(max=x.shape[axis] - 1)
     return x.index_select(axis, index)

@@ -27,7 +27,7 @@ TOLERANCES = dict(fp32=1e-4, fp16=0.03, bf16=0.1, int8=float("inf"))
 
 
 class Difference(NamedTuple):
-    """What a comparison found.
+    """Result of a comparison.
 
     Attributes:
         largest: Relative to the largest value of a map.
@@ -48,7 +48,7 @@ def largest_difference(
     """Compare a file with the eager model, on noise.
 
     Args:
-        part: What was exported, as the model has it.
+        part: The exported part of the model.
         exported: The file.
         sizes: Of the images.
         batches: Of the images.
@@ -108,7 +108,7 @@ def check_predictions(model: nn.Module, exported: Exported, channels: int) -> No
     cfg = config_of(exported.metadata)
     try:
         other = build(cfg)
-    except Exception as error:  # whatever a third party's constructor raises
+    except Exception as error:  # any error of a third party's constructor
         raise ExportError(f"the config in the file cannot be built: {one_line(error)}") from error
     use_exported(other, exported)
     crop = (getattr(model, "test_cfg", None) or {}).get("crop_size") or PREDICTED

@@ -23,7 +23,7 @@ def library(name: str) -> ModuleType:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, exporters say nothing of their own insides."""
+    """Within, exporters log nothing about their internals."""
     loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "torch.onnx")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -26,7 +26,7 @@ from .runtimes import Exported
 from .tracing import trace
 from .writing import PRECISIONS, SUFFIXES, write
 
-# Height and width that every model takes, whatever it pads to.
+# Height and width that every model accepts, with any padding.
 EVERY = 256, 256
 HALVES = dict(fp16=torch.float16, bf16=torch.bfloat16)
 
@@ -70,7 +70,7 @@ def export(
     Args:
         loaded: The model.
         cfg: Its config.
-        out: The file; its suffix tells the format.
+        out: The file; its suffix sets the format.
         precision: One of those that the format has.
         backbone_only: Whether the backbone is wanted alone.
         calibration: Gives images as the model gets them, for int8.
@@ -115,7 +115,7 @@ def export(
             )
         if precision == "fp32" and not backbone_only and cfg.get("model"):
             check_predictions(loaded.model, Exported(unchecked), eager.channels)
-        # What weighs most goes first: with the named file, all of it is there.
+        # The largest file goes first: if the named file exists, all of them do.
         for path in sorted(Path(name).iterdir(), key=lambda path: path.name == out.name):
             os.replace(path, out.parent / path.name)
     return difference

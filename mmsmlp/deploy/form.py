@@ -15,7 +15,7 @@ from .blocks import PyramidForm
 
 
 class UpsampleForm(nn.Module):
-    """mmseg's upsampling by a whole number, which rounds a product of floats; a tracer cannot.
+    """mmseg's upsampling by an integer, which rounds a product of floats; a tracer cannot.
 
     Args:
         upsample: The layer.
@@ -33,7 +33,7 @@ class UpsampleForm(nn.Module):
 
 
 def is_upsampling(module: nn.Module) -> bool:
-    """Whether a module is mmseg's ``Upsample`` by a whole number."""
+    """Whether a module is mmseg's ``Upsample`` by an integer."""
     return (
         type(module).__module__.startswith("mmseg.")
         and type(module).__name__ == "Upsample"
@@ -49,7 +49,7 @@ def export_form(model: nn.Module, divisor: int = 1) -> nn.Module:
     Batch norms become part of the convolutions before them, in necks and heads as well.
 
     Args:
-        model: A backbone, or a model with one; it is left as it is.
+        model: A backbone, or a model with one; it is not changed.
         divisor: See :class:`~mmsmlp.deploy.blocks.PyramidForm`.
 
     Returns:

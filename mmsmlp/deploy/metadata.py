@@ -1,4 +1,4 @@
-"""What a file says about the model in it, and the config that it carries."""
+"""Metadata of an exported file: its model and config."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def metadata_of(
     Args:
         part: What is exported.
         nest: The nest of its results.
-        preprocessor: What prepares images for the model.
+        preprocessor: The preprocessor of the model.
         meta: Of its data set: classes and palette, where known.
         cfg: The config.
         precision: In which to compute.
@@ -46,7 +46,7 @@ def metadata_of(
         palette=[list(colour) for colour in meta.get("palette") or []],
         mean=mean or [0.0] * part.channels,
         std=std or [1.0] * part.channels,
-        # In pipelines of OpenMMLab, images are BGR unless their loader says otherwise.
+        # In pipelines of OpenMMLab, images are BGR unless their loader differs.
         channel_order="rgb" if converts else "bgr",
         precision=precision,
         config=repr(_essence(cfg)),

@@ -31,7 +31,7 @@ class Resampling(NamedTuple):
 
 
 class AxialForm(nn.Module):
-    """An axial map as two matrices, to the native length and back to the one at hand.
+    """An axial map as two matrices, to the native length and back to the current one.
 
     Which lengths are above the native one makes no difference to it: one graph serves all.
 
@@ -44,7 +44,7 @@ class AxialForm(nn.Module):
         self.axial = axial
 
     def resampling(self, length: int) -> Resampling:
-        """What all maps of a stage share at a length."""
+        """Shared by all maps of a stage at a length."""
         native, dtype = self.axial.length, self.axial.weight.dtype
         device = self.axial.weight.device
         return Resampling(
@@ -75,7 +75,7 @@ class AxialForm(nn.Module):
 
 
 def fusion_maps(fusion: nn.Module, num_maps: int) -> nn.ModuleList:
-    """What a fusion makes of each map before it adds them up, for tokens."""
+    """The part of a fusion before the addition, for tokens."""
     if type(fusion) is Sum:
         return nn.ModuleList(nn.Identity() for _ in range(num_maps))
     if type(fusion) is WeightedSum:

@@ -1,4 +1,4 @@
-"""What of a model is exported: all that has a graph, which is not what decodes boxes."""
+"""The exported part of a model: everything with a graph, without the decoding of boxes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Nest = int | list["Nest"]
 
 
 class Part(nn.Module):
-    """What is exported of a model: a normalised image in, tensors out.
+    """The exported part of a model: a normalised image in, tensors out.
 
     Args:
         model: The model, in the form of export or not.
@@ -28,7 +28,7 @@ class Part(nn.Module):
 
     Attributes:
         channels: Of images.
-        kind: What the kind is called.
+        kind: Name of the kind.
         names: Of the results, which may be nests of tensors.
         head: The part of the model that makes the last result.
         leaves: Whether parts with weights are left to the library.
@@ -61,7 +61,7 @@ class Part(nn.Module):
 
 
 class Classifier(Part):
-    """Of mmpretrain, whole."""
+    """Of mmpretrain, complete."""
 
     kind, names, head = "classifier", ("logits",), "head"
 
@@ -77,7 +77,7 @@ class OpenSize(tuple):
 
 
 class Segmentor(Part):
-    """Of mmseg, whole; logits have the size of the image."""
+    """Of mmseg, complete; logits have the size of the image."""
 
     kind, names = "segmentor", ("logits",)
 
@@ -93,7 +93,7 @@ class Segmentor(Part):
 
 
 class OneStageDetector(Part):
-    """Of mmdet, but for what the head makes of its maps in ``predict_by_feat``."""
+    """Of mmdet, except the head's ``predict_by_feat``."""
 
     kind, names, head = "one-stage detector", ("head",), "bbox_head"
 
@@ -108,7 +108,7 @@ class MaskDetector(OneStageDetector):
 
 
 class FeaturesAndHead(Part):
-    """Of mmdet, up to the features and what a first head says of them."""
+    """Of mmdet, up to the features and the output of a first head."""
 
     leaves = True
 
@@ -139,7 +139,7 @@ def kind_of(model: nn.Module) -> type[Part]:
     """The part of a model that can be exported.
 
     Raises:
-        ExportError: If there is none but perhaps its backbone.
+        ExportError: If there is none, except perhaps its backbone.
     """
     if isinstance(model, PyramidBackbone):
         return Part
@@ -164,7 +164,7 @@ def parts_of(model: nn.Module, backbone_only: bool = False) -> tuple[Part, Part]
     """The part of a model that is exported, as it is and in the form of export.
 
     Args:
-        model: A model of mmdet, mmseg or mmpretrain, or a backbone of ours.
+        model: A model of mmdet, mmseg or mmpretrain, or one of our backbones.
         backbone_only: Whether its backbone is wanted alone.
 
     Raises:
@@ -181,7 +181,7 @@ def parts_of(model: nn.Module, backbone_only: bool = False) -> tuple[Part, Part]
 
 
 def divisor_of(model: nn.Module) -> int:
-    """What the sides of images become multiples of before a model gets them in a test."""
+    """The divisor of image sides in a model's preprocessor in a test."""
     preprocessor = getattr(model, "data_preprocessor", None)
     options = getattr(preprocessor, "test_cfg", None) or {}
     return options.get("size_divisor") or getattr(preprocessor, "pad_size_divisor", 1)

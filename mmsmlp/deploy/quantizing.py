@@ -37,7 +37,7 @@ def quantize(path: Path, images: Sequence[Tensor]) -> None:
     with quiet():
         if path.suffix == SUFFIXES["openvino"]:
             core = library("openvino").Core()
-            # What is mapped into memory cannot be replaced.
+            # Files that are mapped into memory cannot be replaced.
             core.set_property({"ENABLE_MMAP": False})
             model = core.read_model(path)
             metadata = model.get_rt_info([KEY]).astype(str)

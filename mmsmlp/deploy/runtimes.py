@@ -26,7 +26,7 @@ class Exported:
 
     Args:
         path: The file, in any of the formats.
-        runtime: ``'onnxruntime'``, ``'openvino'`` or ``'torch'``; what the file's format is for if
+        runtime: ``'onnxruntime'``, ``'openvino'`` or ``'torch'``; the one for the file's format if
             not given. OpenVINO runs ONNX as well.
 
     Attributes:
@@ -118,18 +118,18 @@ def is_export(path: str) -> bool:
 
 
 def check_rest(path: str, exported: Exported, rest: str | None) -> None:
-    """Make sure that weights are given for what a file leaves to torch, and for nothing else.
+    """Make sure that weights are given only for the parts that a file leaves to torch.
 
     Args:
         path: The file.
-        exported: What is in it.
+        exported: Its contents.
         rest: The checkpoint that was given.
 
     Raises:
         ExportError: If they are not.
     """
     kind = exported.metadata["kind"]
-    # What follows a backbone is in no file.
+    # The parts after a backbone are in no file.
     lacks = kind == Part.kind or KINDS[kind].leaves
     if lacks and rest is None:
         raise ExportError(
@@ -140,9 +140,9 @@ def check_rest(path: str, exported: Exported, rest: str | None) -> None:
 
 
 def use_exported(model: nn.Module, exported: Exported) -> None:
-    """Let a model run a file in place of the parts that are in it.
+    """Let a model run a file instead of the exported parts.
 
-    The model keeps what comes before and after: it normalises images, slides over them, decodes
+    The model keeps the other parts: it normalises images, slides over them, decodes
     boxes, and makes scores of logits.
 
     Args:
@@ -154,7 +154,7 @@ def use_exported(model: nn.Module, exported: Exported) -> None:
     """
     held = exported.metadata["kind"]
     preprocessor = model.data_preprocessor
-    # The file pads for itself; what is padded before is a part of the image to it.
+    # The file pads by itself, and treats earlier padding as part of the image.
     if hasattr(preprocessor, "pad_size_divisor"):
         preprocessor.pad_size_divisor = 1
     if hasattr(preprocessor, "test_cfg"):

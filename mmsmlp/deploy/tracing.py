@@ -16,7 +16,7 @@ from mmsmlp.errors import ExportError, one_line
 
 from .exporters import quiet
 
-# Batch, height and width that are traced: on no level a native size of a backbone of ours.
+# Batch, height and width that are traced: on no level a native size of one of our backbones.
 TRACED = 2, 288, 320
 
 
@@ -35,7 +35,7 @@ def trace(part: nn.Module) -> torch.export.ExportedProgram:
     with quiet(), open_functions():
         try:
             return torch.export.export(part, (image,), dynamic_shapes=(sizes,), strict=False)
-        except Exception as error:  # whatever a third party's model and torch make of each other
+        except Exception as error:  # any error of a third party's model and torch
             raise ExportError(f"torch.export does not take it: {one_line(error)}") from error
 
 
@@ -89,7 +89,7 @@ def deformable_convolutions() -> list[tuple[type, str, staticmethod]]:
 
 
 def resizing_functions() -> list[tuple[ModuleType, str, Callable[..., Tensor]]]:
-    """mmseg's ``resize`` wherever it is imported: it computes with sizes, only to give advice."""
+    """mmseg's ``resize`` in all modules; it computes with sizes, only to give advice."""
     if (wrappers := sys.modules.get("mmseg.models.utils.wrappers")) is None:
         return []
     modules = [module for name, module in sys.modules.items() if name.startswith("mmseg.")]

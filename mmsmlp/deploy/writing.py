@@ -30,10 +30,10 @@ KEY = "mmsmlp"
 def write(
     program: torch.export.ExportedProgram, path: Path, metadata: Mapping[str, Any], names: list[str]
 ) -> None:
-    """Write a file in the format that its suffix says.
+    """Write a file in the format of its suffix.
 
     Args:
-        program: What :func:`trace` gave.
+        program: Result of :func:`trace`.
         path: The file.
         metadata: Goes into the file.
         names: Of the outputs.

@@ -1,4 +1,4 @@
-"""What the package brings along, by name, and where configs are found.
+"""Backbones and configs of the package by name, and where configs are found.
 
 Importing it lets mmengine find configs by ``mmsmlp::…``. No torch is imported here, because shells
 ask for the names while someone types.

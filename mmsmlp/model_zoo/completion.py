@@ -13,10 +13,10 @@ from .contents import add_list_arguments, recipes
 
 
 def complete(tools: Iterable[str]) -> None:
-    """Answer a shell that asks how ``python -m mmsmlp …`` may go on, and end; or do nothing.
+    """Complete ``python -m mmsmlp …`` for a shell that asks for it, and exit; otherwise do nothing.
 
     Args:
-        tools: What may come first.
+        tools: Choices for the first word.
     """
     if "_ARGCOMPLETE" not in os.environ:
         return

@@ -37,13 +37,13 @@ _TITLE = re.compile(r"((?P<method>.+) on )?\S+(,| on) (?P<data>[^:]+?)(: (?P<res
 
 @dataclass(frozen=True)
 class Recipe:
-    """A config, by what its name and its first line say of it.
+    """A config, described by its name and its first line.
 
     Args:
-        name: What tools take for it, such as ``'mmsmlp::retinanet_smlpnet_t.py'``.
+        name: Its name for the tools, such as ``'mmsmlp::retinanet_smlpnet_t.py'``.
         task: One of the values of ``TASKS``.
         backbone: Its name, a key of ``BACKBONES``.
-        method: What is on the backbone.
+        method: Neck and heads.
         schedule: Data set, length and batch of the training.
     """
 
@@ -55,7 +55,7 @@ class Recipe:
 
     @property
     def words(self) -> list[str]:
-        """What a filter may be to find the config, besides its backbone."""
+        """Filters that find the config, besides its backbone."""
         return [part.strip("_") for part in _stem(self.name).split(self.backbone) if part]
 
 
@@ -92,8 +92,8 @@ def chosen(wanted: str = "", task: str | None = None) -> tuple[list[str], list[R
     """The backbones and the configs that a filter leaves.
 
     Args:
-        wanted: What their names have in them; a backbone of a config that has it is there, too.
-        task: Of the configs; backbones without a config of it are not there.
+        wanted: Part of their names; backbones of such configs are included, too.
+        task: Of the configs; backbones without such a config are excluded.
     """
     configs = [
         recipe
@@ -110,7 +110,7 @@ def chosen(wanted: str = "", task: str | None = None) -> tuple[list[str], list[R
 
 
 def filters(task: str | None = None) -> list[str]:
-    """What :func:`chosen` finds something of: families, backbones, and words of configs."""
+    """Valid filters of :func:`chosen`: families, backbones, and words of configs."""
     backbones, configs = chosen(task=task)
     families = [name.partition("_")[0] for name in backbones]
     words = [word for recipe in configs for word in recipe.words]

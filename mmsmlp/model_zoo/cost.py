@@ -30,7 +30,7 @@ def parameters(module: nn.Module) -> float:
 
 
 def paper_cost(backbone: Mapping[str, Any]) -> tuple[float, float]:
-    """What the tables of the papers count of a backbone.
+    """Parameters and FLOPs of a backbone, counted as in the papers' tables.
 
     Args:
         backbone: Its config.

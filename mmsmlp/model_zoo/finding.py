@@ -1,7 +1,7 @@
-"""The configs that come along, wherever the package is: ``mmsmlp::mask_rcnn_smlpnet_t.py``.
+"""The configs of the package by name: ``mmsmlp::mask_rcnn_smlpnet_t.py``.
 
 mmengine lets configs inherit from those of OpenMMLab's own libraries by such names. Importing this
-module adds ours. Their types are those of their ``default_scope``, so they get no scope of ours.
+module adds ours. Their types belong to their ``default_scope``, so they get no scope ``mmsmlp``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def config_path(name: str) -> Path:
 
 
 def configs_of(package: str) -> Path | None:
-    """Folder of the configs that an installed library brings along, or none if it is not there."""
+    """Folder of the configs of an installed library, or None."""
     if package == "mmsmlp":
         return ROOT / "configs"
     spec = find_spec(package) if package.isidentifier() else None

@@ -1,4 +1,4 @@
-"""Configs for data of the user's own, as text to go on from."""
+"""Editable configs for custom data sets, as text."""
 
 from __future__ import annotations
 
@@ -216,11 +216,11 @@ def detection_config(
     """A config that inherits from a recipe of Mask R-CNN, for other data.
 
     Args:
-        title: What it is, in a line.
-        base: What ``_base_`` is to be, as source code.
-        recipe: What it inherits.
-        sets: What to train on, and what to evaluate on.
-        data: What to train on; without masks, it becomes Faster R-CNN.
+        title: Its description, in a line.
+        base: The value of ``_base_``, as source code.
+        recipe: The recipe that it inherits.
+        sets: Training and evaluation data.
+        data: Training data; without masks, it becomes Faster R-CNN.
         batch_size: Images that a GPU has at a time.
     """
     sizes = [(image["width"], image["height"]) for image in data.images]
@@ -259,10 +259,10 @@ def segmentation_config(
     """A config that inherits from a recipe of UperNet, for other data.
 
     Args:
-        title: What it is, in a line.
-        base: What ``_base_`` is to be, as source code.
-        recipe: What it inherits.
-        sets: What to train on, and what to evaluate on.
+        title: Its description, in a line.
+        base: The value of ``_base_``, as source code.
+        recipe: The recipe that it inherits.
+        sets: Training and evaluation data.
         classes: Their names.
         sizes: Width and height of the images to train on.
         batch_size: Images that a GPU has at a time.
@@ -294,9 +294,9 @@ def classification_config(
     """A config that inherits from a recipe of a classifier, for other data.
 
     Args:
-        title: What it is, in a line.
-        base: What ``_base_`` is to be, as source code.
-        sets: What to train on, and what to evaluate on.
+        title: Its description, in a line.
+        base: The value of ``_base_``, as source code.
+        sets: Training and evaluation data.
         classes: Their names.
         count: Number of images to train on.
         batch_size: Images that a GPU has at a time.
@@ -346,7 +346,7 @@ def source_of(names: Sequence[str]) -> str:
     line = " ".join(items)
     if len(line) <= WIDTH:
         return f"({line if len(items) == 1 else line[:-1]})"
-    # What is within quotes stays in one piece.
+    # Quoted text stays in one piece.
     rows = [""]
     for item in items:
         if len(rows[-1]) + len(item) > WIDTH:
@@ -368,7 +368,7 @@ def fitting_anchors(
 
     Args:
         data: Annotations.
-        scale: What images are resized to.
+        scale: Size of resized images.
         scales: Those of the recipe; smaller ones are added.
         stride: Of the finest map: the side of an anchor there, at a scale of 1.
     """

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of whole models of mmdet and mmseg."""
+"""Parameters and multiply-adds of complete models of mmdet and mmseg."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .finding import config_path
 
 SCOPES = ("mmdet", "mmseg", "mmpretrain")
 SIZES = {"mmdet": (800, 1280), "mmseg": (512, 2048)}
-# What mmdet counts: regions for the box heads, and how many of them a mask head sees.
+# mmdet's counts: regions for the box heads, and for a mask head.
 REGIONS, MASK_REGIONS = 1000, 100
 
 
@@ -39,9 +39,9 @@ def build(cfg: Config) -> nn.Module:
 
 
 def heads(model: nn.Module, maps: tuple[Tensor, ...], regions: tuple[int, int]) -> None:
-    """Run what follows the neck at test time, but for choosing boxes, which counts for nothing.
+    """Run the heads at test time, without the selection of boxes, which is not counted.
 
-    Box and mask heads see as many regions as given, whatever random weights would propose.
+    Box and mask heads get the given number of regions, not those that random weights propose.
     """
     if hasattr(model, "decode_head"):
         model.decode_head(maps)
@@ -79,7 +79,7 @@ def model_cost(
     size: tuple[int, int] | None = None,
     regions: tuple[int, int] = (REGIONS, MASK_REGIONS),
 ) -> tuple[float, float]:
-    """What the model of a config costs.
+    """The cost of a config's model.
 
     Args:
         name: Of the config, such as ``'mmsmlp::retinanet_smlpnet_t.py'``.

@@ -1,4 +1,4 @@
-"""The backbones that there are to swap in, and what a backbone outputs."""
+"""The available backbones, and the outputs of a backbone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .levels import Levels
 # Of the image that a backbone is tried on, if it takes any: a multiple of all strides there are.
 PROBE_SIZE = 256
 
-# What Python and OpenMMLab's models say of a package that is not there.
+# Messages of Python and OpenMMLab's models about a missing package.
 MISSING = re.compile(r"No module named '(\w+)|(\w+) is not installed|pip install [\"`']?(\w[\w-]*)")
 
 
@@ -46,7 +46,7 @@ def named_backbone(name: str, options: Mapping[str, Any] | None = None) -> dict[
 
 
 def published_weights(name: str, backbone: str) -> str:
-    """What a config names as the checkpoint of published weights.
+    """The ``checkpoint`` of published weights in a config.
 
     Args:
         name: Of the weights, or ``'auto'`` for those of the backbone.
@@ -71,7 +71,7 @@ def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Modu
     Args:
         cfg: Its config.
         scope: ``'mmdet'`` or ``'mmseg'``.
-        name: What to call it in an error.
+        name: Its name in an error.
 
     Raises:
         SwapError: If it cannot be built.
@@ -81,7 +81,7 @@ def build(cfg: Mapping[str, Any], scope: str, name: str = "backbone") -> nn.Modu
     models = importlib.import_module(f"{scope}.registry").MODELS
     try:
         return models.build(ConfigDict(cfg))
-    except Exception as error:  # whatever a third party's constructor raises
+    except Exception as error:  # any error of a third party's constructor
         if package := missing_package(error):
             raise SwapError(
                 f"its {name} needs the package {package}, which is not installed"
@@ -133,7 +133,7 @@ def outputs_of(backbone: Mapping[str, Any], scope: str) -> Levels:
 
 
 def input_channels(backbone: Mapping[str, Any]) -> int:
-    """Channels of the image that a backbone takes, as its config says."""
+    """Image channels of a backbone, from its config."""
     found = (backbone.get(key) for key in ("in_channels", "in_chans", "input_channels"))
     return next((number for number in found if isinstance(number, int)), 3)
 
@@ -148,7 +148,7 @@ def _forward(backbone: Mapping[str, Any], scope: str, device: str) -> Any:
     with torch.device(device):
         module = build(backbone, scope)
         x = torch.zeros(1, input_channels(backbone), height, width)
-    module.eval()  # by itself: what it returns of several backbones is None
+    module.eval()  # by itself: several backbones return None here
     try:
         with torch.no_grad():
             return module(x)

@@ -41,7 +41,7 @@ def read_config(path: Path) -> Config:
 
 
 def base_of(path: Path, folder: Path) -> str:
-    """What ``_base_`` has to be, as source code, to inherit from a config.
+    """The value of ``_base_``, as source code, to inherit from a config.
 
     Args:
         path: The config.
@@ -64,12 +64,12 @@ def base_of(path: Path, folder: Path) -> str:
 
 @contextmanager
 def written(target: Path, title: str, base: str, changes: dict[str, Any]) -> Iterator[Path]:
-    """Write a config that is there only once the block is done without an error.
+    """Write a config that is kept only if the block ends without an error.
 
     Args:
         target: Path of the config.
-        title: What it is, in a line.
-        base: What ``_base_`` is to be, as source code.
+        title: Its description, in a line.
+        base: The value of ``_base_``, as source code.
         changes: Its settings.
 
     Yields:
@@ -86,9 +86,9 @@ def written(target: Path, title: str, base: str, changes: dict[str, Any]) -> Ite
 
 
 def overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """What a config that inherits from ``old`` has to hold to be ``new``.
+    """The settings that turn a config that inherits from ``old`` into ``new``.
 
-    Lists are given anew, because mmengine cannot change an item of one; dicts are if their
+    Lists are given completely, because mmengine cannot change an item of one; dicts are if their
     ``type`` changes or keys go.
 
     Args:

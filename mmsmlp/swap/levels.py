@@ -9,7 +9,7 @@ from math import log2
 
 from mmsmlp.errors import SwapError
 
-# What an adapter between the two backbones makes of every map.
+# Output channels of an adapter between the backbone and the neck.
 ADAPTER_CHANNELS = 256
 
 
@@ -28,11 +28,11 @@ class Levels:
 
 @dataclass(frozen=True)
 class Choice:
-    """What stands in for the maps of the old backbone.
+    """Replacement for the maps of the old backbone.
 
     Args:
         out_indices: Stages of the new backbone that are output.
-        channels: Of each map that the model is to read.
+        channels: Of each map that the model reads.
         adapter: A neck that comes first, if the strides of the backbone are not those wanted.
     """
 
@@ -42,7 +42,7 @@ class Choice:
 
 
 def undilated(strides: Sequence[int]) -> list[int]:
-    """Strides as they were, had no stage been dilated in place of striding.
+    """Strides without dilation: as if every dilated stage had a stride.
 
     Args:
         strides: Of the maps that a backbone outputs, from fine to coarse.
@@ -64,8 +64,8 @@ def undilated(strides: Sequence[int]) -> list[int]:
         wanted.append(2 * wanted[-1] if i and stride == strides[i - 1] else stride)
     if any(fine >= coarse for fine, coarse in pairwise(wanted)):
         raise SwapError(
-            f"the maps of its backbone, at strides {list(strides)}, are no pyramid: the backbone "
-            "is a design of its own and not one that others can stand in for"
+            f"the maps of its backbone, at strides {list(strides)}, are no pyramid: other "
+            "backbones cannot replace this one"
         )
     return wanted
 

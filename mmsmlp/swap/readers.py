@@ -1,4 +1,4 @@
-"""Which parts of a model read the maps of its backbone, and what they are told of them."""
+"""The parts of a model that read the backbone's maps, and their settings for these maps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from mmsmlp.errors import SwapError
 
-# Where the channels of maps stand: by DeepLabV3+ those of the finest, beside the map that it is
-# told to read; by Feature2Pyramid those that all maps share.
+# Settings with the channels of maps: DeepLabV3+ has those of the finest map, in addition to the map
+# that it reads; Feature2Pyramid has those of all maps.
 FINEST_KEY = "c1_in_channels"
 EVERY_KEY = "embed_dim"
 CHANNEL_KEYS = ("in_channels", FINEST_KEY, EVERY_KEY)
 # Parts beside the backbone that read none of its maps: settings, teachers, and the parts of heads
-# that go on with what others have read.
+# that read the output of other parts.
 NO_READERS = (
     "backbone",
     "data_preprocessor",
@@ -27,14 +27,14 @@ NO_READERS = (
     "train_cfg",
 )
 
-# Necks that hand on maps of as many channels: all but the last, or all, with more behind them, or
+# Necks that return maps with the same channels: without the last, or all, with more after them, or
 # all at other strides.
 PASSING_NECKS = ("JPU", "SSDNeck", "Feature2Pyramid")
 
 
 @dataclass(frozen=True)
 class ChannelRef:
-    """A setting that tells a part of the model the channels of maps.
+    """A setting of a part of the model with the channels of maps.
 
     Args:
         part: Config of the part.
@@ -63,7 +63,7 @@ def host_of(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_channel_refs(host: dict[str, Any], channels: Sequence[int]) -> list[ChannelRef]:
-    """Find all that is told of the maps of the backbone.
+    """Find all settings that depend on the backbone's maps.
 
     With a neck, that is the neck, or the first of several; without, the heads.
 
@@ -98,7 +98,7 @@ def find_channel_refs(host: dict[str, Any], channels: Sequence[int]) -> list[Cha
             position = list(channels).index(part["out_channels"])
             found.append(ChannelRef(part, "out_channels", (position,)))
     if not found:
-        raise SwapError(f"nothing in it is told to read maps of {list(channels)} channels")
+        raise SwapError(f"no part of it reads maps of {list(channels)} channels")
     return found
 
 
@@ -164,7 +164,7 @@ def _positions(part: dict[str, Any], key: str, channels: Sequence[int]) -> tuple
         return tuple(i % len(channels) for i in indices)
     if isinstance(value, int):
         equal = tuple(i for i, number in enumerate(channels) if number == value)
-        # Heads take the last map, if they are not told which.
+        # Without a setting, heads read the last map.
         return equal if key == EVERY_KEY else equal[-1:]
     if isinstance(value, (list, tuple)):
         if list(value) == list(channels) or _begins_with(value, channels):
@@ -175,10 +175,10 @@ def _positions(part: dict[str, Any], key: str, channels: Sequence[int]) -> tuple
 
 
 def used_positions(found: Sequence[ChannelRef]) -> list[int]:
-    """The maps that are read at all, whatever the backbone outputs.
+    """The maps that are read, among the outputs of the backbone.
 
-    A neck may start at a later level than the first; and outputs that nobody reads, with norms
-    that learn nothing, are what distributed training stops at.
+    A neck may start at a later level than the first; and unused outputs, whose norms have no
+    gradient, stop distributed training.
     """
     used = set()
     for ref in found:
@@ -187,12 +187,12 @@ def used_positions(found: Sequence[ChannelRef]) -> list[int]:
 
 
 def rewrite(found: Sequence[ChannelRef], used: Sequence[int], channels: Sequence[int]) -> None:
-    """Tell the parts of a model of its new maps.
+    """Update the settings of a model for its new maps.
 
     Args:
-        found: What :func:`find_channel_refs` found; their configs are changed in place.
-        used: Which of the old maps are still there.
-        channels: Of the new maps, which stand in for these.
+        found: Result of :func:`find_channel_refs`; their configs are changed in place.
+        used: Indices of the old maps that are replaced.
+        channels: Of the new maps.
     """
     new_position = {old: new for new, old in enumerate(used)}
     for ref in found:

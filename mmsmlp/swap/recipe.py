@@ -1,4 +1,4 @@
-"""What an MLP backbone wants of the optimizer, and of the images."""
+"""Settings of the optimizer and of images for an MLP backbone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def adapt_optimizer(cfg: dict[str, Any]) -> None:
     Layer-wise decay made for another backbone becomes that of this package.
 
     Args:
-        cfg: The config, changed in place; one without ``optim_wrapper`` stays as it is.
+        cfg: The config, changed in place; one without ``optim_wrapper`` is not changed.
     """
     wrapper = cfg.get("optim_wrapper")
     if not wrapper:
@@ -73,8 +73,8 @@ def adapt_preprocessing(model: dict[str, Any], loads_rgb: bool = False) -> None:
     """Give a model images as the backbone knows them.
 
     Args:
-        model: Its config, changed in place. Images that are not normalised, are not of three
-            channels, or are of another range than bytes stay as they are.
+        model: Its config, changed in place. Images without normalisation, without three channels,
+            or with another range than bytes are not changed.
         loads_rgb: Whether the pipeline loads images as RGB, not as BGR.
     """
     preprocessor = model.get("data_preprocessor") or {}

@@ -28,7 +28,7 @@ SIZE = (330, 310)
 
 
 def build_model(cfg: Mapping[str, Any]) -> nn.Module:
-    """Build the model of a config, with random weights but for those of its backbone, if given.
+    """Build the model of a config, with random weights, except those of its backbone, if given.
 
     Args:
         cfg: The config.
@@ -62,13 +62,13 @@ def predict_noise(model: nn.Module, cfg: Config) -> list[Any]:
     model.to(get_device()).eval()
     sample = _pipeline_sample(model, cfg) or _plain_sample(model, cfg)
     if getattr(model, "with_roi_head", False) and not model.with_rpn:
-        # Fast R-CNN is given its regions: the whole image is one.
+        # Fast R-CNN needs regions: the complete image is one.
         whole = torch.tensor([[0.0, 0.0, SIZE[1], SIZE[0]]])
         sample["data_samples"][0].proposals = InstanceData(bboxes=whole)
     try:
         with torch.no_grad():
             return model.test_step(sample)
-    except Exception as error:  # whatever a third party's model raises
+    except Exception as error:  # any error of a third party's model
         raise SwapError(f"it was built, but its forward pass fails: {one_line(error)}") from error
 
 
@@ -78,7 +78,7 @@ def _channels(model: nn.Module) -> int:
 
 
 def _pipeline_sample(model: nn.Module, cfg: Config) -> dict[str, Any] | None:
-    """A file of noise through the test pipeline, but for its size; None if it takes more than that.
+    """A noise image through the test pipeline; None if it needs more than an image.
 
     It has as many channels as the model takes; a pipeline that loads others shows in the forward
     pass.
@@ -95,14 +95,14 @@ def _pipeline_sample(model: nn.Module, cfg: Config) -> dict[str, Any] | None:
             else:
                 cv2.imwrite(str(path), noise)
             return pseudo_collate([predictor.prepare(path).data])
-        except Exception:  # of a pipeline of videos, of texts, of files of a kind of its own
+        except Exception:  # of a pipeline of videos, of texts, of files of a special kind
             return None
 
 
 def _plain_sample(model: nn.Module, cfg: Config) -> dict[str, Any]:
     """An image of noise as a data set of the library gives it, without annotations."""
     scope = cfg.default_scope
-    # A model of videos is known by what prepares them for it.
+    # A model of videos is recognised by its preprocessor.
     is_video = type(model.data_preprocessor).__name__ == "TrackDataPreprocessor"
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (_channels(model), *SIZE), generator=generator).byte()

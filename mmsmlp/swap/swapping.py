@@ -23,13 +23,13 @@ def swap_backbone(
     checkpoint: str | None = None,
     keep_optimizer: bool = False,
 ) -> dict[str, Any]:
-    """Put a backbone of this package in the place of that of a config.
+    """Replace a config's backbone by one of this package.
 
-    Everything else stays, but for what depends on the backbone: what its readers are told of
-    channels and indices, weights of the old one, how images are normalised, and the optimizer.
+    Everything else stays, except settings that depend on the backbone: channels and indices of its
+    maps, its weights, the normalisation of images, and the optimizer.
 
     Args:
-        cfg: A config of mmdet or mmseg, as a plain dict; it is left as it is.
+        cfg: A config of mmdet or mmseg, as a plain dict; it is not changed.
         backbone: Config of the new backbone; its ``out_indices`` are chosen here.
         checkpoint: Path or URL of weights of the backbone.
         keep_optimizer: Whether the optimizer stays.
@@ -49,7 +49,7 @@ def swap_backbone(
     try:
         _swap(cfg, backbone, checkpoint, keep_optimizer)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # Configs have no schema: what a library makes of such a one is another question.
+        # Configs have no schema; a library may still reject the result.
         raise SwapError(
             f"a setting is missing or has an unusual form: {one_line(error)}, at {origin(error)}"
         ) from error
@@ -89,7 +89,7 @@ def _swap(
 
 
 def _forget_weights(cfg: dict[str, Any], host: dict[str, Any]) -> None:
-    """Leave out weights that are not of the new backbone."""
+    """Remove weights that are not of the new backbone."""
     for part, key in ((cfg, "load_from"), (cfg["model"], "pretrained"), (host, "pretrained")):
         if part.get(key):
             part[key] = None

@@ -1,4 +1,4 @@
-"""Pictures of networks, trainings and detections: what they show, computed and drawn."""
+"""Pictures of networks, trainings and detections."""
 
 from mmsmlp.errors import PictureError
 

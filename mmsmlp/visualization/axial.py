@@ -1,4 +1,4 @@
-"""The axial maps of sMLPNet, as they are held and as they are applied at another length."""
+"""The axial maps of sMLPNet, at the native length and as applied at another length."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AxialMap:
 
 @torch.no_grad()
 def applied_matrix(axial: AxialMixing, length: int) -> np.ndarray:
-    """The matrix that an axial map is at a length: what it makes of unit vectors, less its bias.
+    """The matrix of an axial map at a length: its outputs for unit vectors, without the bias.
 
     Returns:
         ``(length, length)``, from the token of the column to that of the row.
@@ -59,7 +59,7 @@ def axial_maps(backbone: nn.Module, size: tuple[int, int]) -> list[AxialMap]:
     """All axial maps of a backbone.
 
     Args:
-        backbone: Such as :class:`~mmsmlp.models.backbones.SMLPNet`; its mode stays as it is.
+        backbone: Such as :class:`~mmsmlp.models.backbones.SMLPNet`; its mode is not changed.
         size: Height and width in pixels of the image at which they are applied.
 
     Raises:
@@ -82,7 +82,7 @@ def axial_maps(backbone: nn.Module, size: tuple[int, int]) -> list[AxialMap]:
 
 @torch.no_grad()
 def _grids(backbone: nn.Module, size: tuple[int, int]) -> Mapping[nn.Module, tuple[int, int]]:
-    """Height and width in tokens of what each sMLP is given, found by trying."""
+    """Height and width in tokens of each sMLP's input, found by a forward pass."""
     grids = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -102,11 +102,10 @@ def _grids(backbone: nn.Module, size: tuple[int, int]) -> Mapping[nn.Module, tup
 def draw_axial_maps(maps: Sequence[AxialMap], size: tuple[int, int]) -> Figure:
     """The maps of the first and the last block of each stage, native and applied.
 
-    Each panel has a scale of its own. Its lines are the tokens that are made, its columns those
-    that they are made of.
+    Each panel has its own scale. Its rows are output tokens, its columns input tokens.
 
     Args:
-        maps: What :func:`axial_maps` gives.
+        maps: Result of :func:`axial_maps`.
         size: Height and width of the image at which they are applied.
     """
     blocks: dict[int, list[int]] = {}
@@ -132,7 +131,7 @@ def draw_axial_maps(maps: Sequence[AxialMap], size: tuple[int, int]) -> Figure:
         axes.set_title(f"stage {stage + 1}, block {block + 1}", fontsize=9)
     bar = figure.colorbar(picture, ax=grid, aspect=12 * rows, pad=0.01, ticks=[-1, 0, 1])
     bar.set_label(f"weight, relative to the largest {1 - SHOWN:.0%} of its panel")
-    figure.suptitle(f"axial maps as they are held (native) and as applied to {at}", fontsize=9)
+    figure.suptitle(f"axial maps at their native size and as applied to {at}", fontsize=9)
     return figure
 
 

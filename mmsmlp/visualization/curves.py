@@ -1,4 +1,4 @@
-"""Losses and metrics of trainings, from what mmengine logged in their work directories."""
+"""Losses and metrics of trainings, from mmengine's logs in their work directories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmsmlp.errors import PictureError
 
 from .style import COLOURS, MARKERS, new_figure
 
-# What the names of metrics end in that are shown unless others are asked for.
+# Suffixes of the metrics that are shown by default.
 USUAL_METRICS = ("mAP", "mIoU", "top1", "/PQ", "AR@100")
 # Logged beside metrics, and none.
 NO_METRICS = ("time", "data_time", "step")
@@ -24,7 +24,7 @@ NO_METRICS = ("time", "data_time", "step")
 
 @dataclass
 class Curves:
-    """What was logged of a training.
+    """The logged values of a training.
 
     Args:
         loss: By iteration.
@@ -38,8 +38,8 @@ class Curves:
 def read_curves(work_dir: Path) -> Curves:
     """Losses and metrics of a work directory.
 
-    A resumed training has several logs: what a later one has replaces all that earlier ones have
-    from its first iteration on.
+    A resumed training has several logs: a later log replaces the earlier ones from its first
+    iteration on.
 
     Args:
         work_dir: Of a training, with ``<time of its start>/vis_data/scalars.json`` in it.
@@ -85,7 +85,7 @@ def _cut(curves: Curves, first: int) -> None:
 
 
 def _add_metrics(curves: Curves, record: Mapping[str, float]) -> None:
-    # mmengine's step of a validation is the epoch or, if the config says so, the iteration.
+    # mmengine's step of a validation is the epoch or, with some configs, the iteration.
     last = max(curves.loss, default=0)
     for name, value in record.items():
         if name not in NO_METRICS and isinstance(value, (int, float)):

@@ -1,4 +1,4 @@
-"""What a detector gets wrong: precision and recall, classes taken for others, the worst cases."""
+"""Errors of a detector: precision and recall, confused classes, the worst cases."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def confusion_matrix(matches: Sequence[Match], num_classes: int) -> np.ndarray:
     """How often an object of a class (the row) was found as one of a class (the column).
 
     Returns:
-        ``(K + 1, K + 1)``; the last column are objects that were missed, the last row is what was
-        found where there is none.
+        ``(K + 1, K + 1)``; the last column has missed objects, the last row has detections without
+        an object.
     """
     matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=int)
     for match in matches:
@@ -60,7 +60,7 @@ def confusion_matrix(matches: Sequence[Match], num_classes: int) -> np.ndarray:
 
 
 def largest_errors(matches: Sequence[Match], count: int) -> dict[str, list[Match]]:
-    """The worst cases by kind: the most certain of what is wrong, the largest of what is missed."""
+    """The worst cases: false detections with the highest score, the largest missed objects."""
     wrong = sorted((match for match in matches if match.found), key=lambda m: -m.found["score"])
     missed = sorted((match for match in matches if not match.found), key=lambda m: -m.truth["area"])
     confused = [match for match in wrong if match.truth and len(set(match.labels)) > 1]

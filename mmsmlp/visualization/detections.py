@@ -1,4 +1,4 @@
-"""Detections of a test and what there was to detect, as pycocotools wants them, and their match."""
+"""Detections of a test and the ground truth, for pycocotools, and their match."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_detections(path: Path, truth: COCO, labels: Mapping[int, int]) -> COCO:
 
     Args:
         path: A ``.pkl`` of ``tools/test.py --out``, or boxes in COCO's format as ``.json``.
-        truth: What :func:`ground_truth` gives.
+        truth: Result of :func:`ground_truth`.
         labels: Label by the id of the category, for the latter.
 
     Raises:
@@ -140,12 +140,12 @@ def match_detections(
     """Match detections and objects, one to one.
 
     In the order of their scores, each detection takes the object of its class that it overlaps
-    most; those that are left then do so whatever the class. A crowd is no object, and a detection
-    of its class in it no error: both are left out.
+    most; the remaining ones then do so for any class. A crowd is no object, and a detection of its
+    class in it is no error: both are ignored.
 
     Args:
-        truth: What :func:`ground_truth` gives.
-        found: What :func:`read_detections` gives.
+        truth: Result of :func:`ground_truth`.
+        found: Result of :func:`read_detections`.
         min_score: Of the detections to look at.
         min_overlap: IoU of a match.
     """
@@ -187,6 +187,6 @@ def _match_image(
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Within, pycocotools does not print what it does."""
+    """Within, pycocotools prints nothing."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield

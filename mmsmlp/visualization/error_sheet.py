@@ -16,7 +16,7 @@ from .detection_errors import PrecisionRecall, confusion_matrix, largest_errors
 from .detections import Match
 from .style import COLOURS, SEQUENTIAL, bare, new_figure
 
-# Colours tell no more classes apart, and a matrix has no room for more.
+# There are no more distinct colours, and a matrix has no room for more.
 MAX_LINES = 6
 MAX_CLASSES = 12
 CROPS = 6
@@ -32,10 +32,10 @@ def draw_errors(
     """Precision over recall, the confusion matrix, and the worst cases.
 
     Args:
-        truth: What there was to detect.
+        truth: The ground truth.
         curves: Of the detections.
         matches: Of detections and objects.
-        heading: What is analysed.
+        heading: Subject of the analysis.
     """
     classes = [category["name"] for category in truth.dataset["categories"]]
     figure = new_figure(12, 12.5)
@@ -67,7 +67,7 @@ def draw_errors(
 def draw_precision_recall(axes: Axes, curves: PrecisionRecall, classes: Sequence[str]) -> None:
     """A line for each class, the worst in colour where there are many, and their means."""
     at_half = curves.at(0.5)
-    # Of a class without objects there is nothing to say.
+    # A class without objects has no recall.
     known = np.flatnonzero(~np.isnan(at_half).any(axis=0))
     worst = known[at_half[:, known].mean(axis=0).argsort()]
     for k in worst[MAX_LINES:]:
@@ -88,7 +88,7 @@ def draw_precision_recall(axes: Axes, curves: PrecisionRecall, classes: Sequence
 
 
 def draw_confusions(axes: Axes, matrix: np.ndarray, classes: Sequence[str]) -> None:
-    """What the objects of each class were found as; of many classes those with most errors."""
+    """Predicted class of the objects of each class; of many classes those with most errors."""
     wrong = matrix - np.diag(matrix.diagonal())
     shown = np.arange(len(classes))
     if len(classes) > MAX_CLASSES:

@@ -31,8 +31,8 @@ def build_backbone(cfg: Config, checkpoint: str | None = None) -> nn.Module:
 
     Args:
         cfg: A config of mmdet, mmseg or mmpretrain.
-        checkpoint: Weights of the backbone, or of any model that has it; without it the weights
-            are random, whatever the config says.
+        checkpoint: Weights of the backbone, or of any model that has it; without it the weights are
+            random, even if the config has weights.
 
     Raises:
         PictureError: If the model has no backbone.
@@ -52,7 +52,7 @@ def load_weights(backbone: nn.Module, checkpoint: str | None = None) -> nn.Modul
             backbone.init_weights()
     else:
         Pretrained(checkpoint)(backbone)
-    backbone.eval()  # by itself: what it returns of several backbones is None
+    backbone.eval()  # by itself: several backbones return None here
     return backbone
 
 
@@ -64,10 +64,10 @@ def input_of(cfg: Config, path: str) -> tuple[Tensor, np.ndarray]:
         path: Of the image.
 
     Returns:
-        What goes in, ``(1, 3, H, W)``, and the same as a picture, ``(H, W, 3)``, RGB.
+        The input, ``(1, 3, H, W)``, and the same as a picture, ``(H, W, 3)``, RGB.
 
     Raises:
-        PictureError: If the config does not say how images are read.
+        PictureError: If the config has no image loading.
     """
     init_default_scope(cfg.default_scope)
     pipeline = cfg.get("test_dataloader", {}).get("dataset", {}).get("pipeline")

@@ -1,4 +1,4 @@
-"""What a model found in an image, drawn by the visualizer of its library."""
+"""A model's predictions on an image, drawn by the visualizer of its library."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def build_visualizer(cfg: Config, model: nn.Module, meta: Mapping[str, Any]) -> 
     own = cfg.get("visualizer") or dict(type=DRAWN_BY[scope])
     registry = importlib.import_module(f"{scope}.registry")
     with DefaultScope.overwrite_default_scope(scope):
-        # The name tells it from those of other models.
+        # The name separates it from those of other models.
         visualizer = registry.VISUALIZERS.build(
             dict(own, name=f"predictions {next(_numbers)}", vis_backends=None)
         )
@@ -69,13 +69,13 @@ def draw_sample(
     Args:
         visualizer: Of mmdet, mmseg or mmpretrain.
         image: ``(H, W, 3)``, RGB.
-        sample: What there is to draw.
+        sample: The predictions to draw.
         options: Further arguments of the visualizer, such as ``draw_gt``.
 
     Returns:
         ``(H', W', 3)``, RGB.
     """
-    # Classification has a method of its own name, and one picture for both labels.
+    # Classification has another method, and one picture for both labels.
     draw = getattr(visualizer, "visualize_cls", None) or visualizer.add_datasample
     with tempfile.TemporaryDirectory() as folder:
         # Without `out_file` the visualizer would add every image to its backends as well.
@@ -95,7 +95,7 @@ def draw_comparison(
     Args:
         visualizer: Of mmdet, mmseg or mmpretrain.
         image: ``(H, W, 3)``, RGB.
-        sample: What a test of the model gives, with its annotations.
+        sample: The model's predictions in a test, with annotations.
         min_score: Detections below are not drawn.
 
     Returns:

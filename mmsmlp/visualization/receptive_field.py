@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .style import SEQUENTIAL, new_figure
 
-# What is less than this share of the largest gradient looks like none.
+# Gradients below this share of the largest one are shown as zero.
 FLOOR = 1e-3
 PANEL = 2.2  # inches
 
@@ -66,10 +66,10 @@ def relative(field: np.ndarray) -> np.ndarray:
 
 
 def draw_receptive_fields(fields: Mapping[str, Sequence[np.ndarray]]) -> Figure:
-    """A row of fields for each network, each on the scale of its own largest gradient.
+    """A row of fields for each network, each scaled by its largest gradient.
 
     Args:
-        fields: What :func:`receptive_fields` gives, by the title of the network.
+        fields: Results of :func:`receptive_fields`, by the title of the network.
     """
     rows, columns = len(fields), max(map(len, fields.values()))
     height, width = next(iter(fields.values()))[0].shape

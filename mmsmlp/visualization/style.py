@@ -1,4 +1,4 @@
-"""What all pictures have in common: colours, and how they are saved."""
+"""Shared by all pictures: colours, and saving."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's, which colour-blind people can tell apart; grey stands for their yellow in lines.
+# Okabe and Ito's, which colour-blind people can distinguish; grey replaces their yellow in lines.
 COLOURS = ("#D55E00", "#0072B2", "#000000", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#999999")
 MARKERS = "osD^vPX*"
 # Of matplotlib's, one from dark to bright, and one with white in its middle.
@@ -28,13 +28,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture, and the folder that it is to be in; its ending decides on the format."""
+    """Write a picture and make its folder; its ending sets the format."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context(_SAVING):
         figure.savefig(path, dpi=110)
 
 
 def bare(axes: Axes) -> None:
-    """Leave out ticks and numbers, where the picture itself has no unit."""
+    """Hide ticks and numbers, for a picture without units."""
     axes.set_xticks([])
     axes.set_yticks([])

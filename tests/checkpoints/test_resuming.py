@@ -61,7 +61,7 @@ def test_without_the_one_that_is_named_the_newest_is_taken(
         (folder / "last_checkpoint").write_text(content)
     number, (line,) = found(folder)
     assert number == 160
-    assert line.startswith(f"{folder}/last_checkpoint names no checkpoint that exists; going on")
+    assert line.startswith(f"{folder}/last_checkpoint names no checkpoint that exists; resuming")
 
 
 def test_a_folder_may_be_moved(folder: Path) -> None:

@@ -29,8 +29,8 @@ def overlay(image: np.ndarray, field: np.ndarray, at: tuple[float, float]) -> np
 
     Args:
         image: ``(H, W, 3)``, RGB.
-        field: ``(h, w)``, of the whole image at any size.
-        at: The point: parts of the height and of the width.
+        field: ``(h, w)``, of the complete image at any size.
+        at: The point, as fractions of the height and the width.
 
     Returns:
         ``(H', W', 3)``, RGB.

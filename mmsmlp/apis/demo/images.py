@@ -22,7 +22,7 @@ FORMATS = ("BMP", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MEGAPIXELS = 50
 LIMIT = f"at most {MEGAPIXELS} megapixels are taken"
 MAX_ASPECT = 16
-# The longer side of what is drawn: boxes and words on a small image would hide it.
+# The longer side of drawn images: boxes and labels would cover a smaller one.
 SHOWN = (640, 1280)
 EXAMPLES = 6
 
@@ -49,7 +49,8 @@ def check_image(path: str | None) -> str:
             with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
                 _check_size(width, height)
-                # To its end: OpenCV fills with grey what is missing. Of a JPEG little is computed.
+                # To its end, because OpenCV fills missing parts with grey. Of a JPEG little is
+                # computed.
                 image.draft("RGB", (1, 1))
                 image.load()
         is_image = mmcv.imread(path, "unchanged") is not None

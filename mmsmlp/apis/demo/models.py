@@ -18,21 +18,21 @@ from mmsmlp.visualization import build_visualizer, draw_sample, receptive_fields
 
 from .images import as_shown, size_of
 
-# More than the recipes for COCO and ADE20K use. What a pass and a gradient take grows with it.
+# More than the recipes for COCO and ADE20K use. Memory of a pass and a gradient grows with it.
 MAX_INPUT = 1_600_000  # pixels
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of an image.
+    """Prediction of a model on an image.
 
     Args:
-        sample: In the terms of its library, at the size of ``image``.
-        image: The image as it is to be shown, in RGB.
+        sample: In its library's format, at the size of ``image``.
+        image: The image to show, in RGB.
         scale: Of ``image``, relative to the original.
-        input_size: Height and width of what the network was given, without padding.
-        reduced: Whether that is smaller than was asked for.
-        seconds: What the pass took, from the resized image to boxes, masks or classes.
+        input_size: Height and width of the network's input, without padding.
+        reduced: Whether that is smaller than requested.
+        seconds: Time of the pass, from the resized image to boxes, masks or classes.
     """
 
     sample: BaseDataElement
@@ -124,7 +124,7 @@ class Model:
             resolution: As in :meth:`predict`.
 
         Raises:
-            UsageError: If the model has no backbone of its own.
+            UsageError: If the model has no backbone.
         """
         backbone = self._backbone()
         if backbone is None:
@@ -138,7 +138,7 @@ class Model:
         batch = self._network.data_preprocessor(pseudo_collate([prepared.data]), False)
         x = batch["inputs"]
         x = torch.stack(x) if isinstance(x, list) else x
-        # The image is in the upper left of what it is padded to.
+        # The image is at the upper left of its padded form.
         inside = at[0] * height / x.shape[2], at[1] * width / x.shape[3]
         fields = receptive_fields(backbone, [x], at=inside)
         stages = [field[:height, :width] for field in fields]
@@ -150,7 +150,7 @@ class Model:
     def _prepare(
         self, path: str, resolution: int | None, crop: bool = True
     ) -> tuple[Prepared, bool]:
-        """An image for the model, and whether it is smaller than it was to be."""
+        """An image for the model, and whether it is smaller than requested."""
         predictor = self._predictor if crop else Predictor(self._network, self._cfg, crop=False)
         prepared = predictor.prepare(path)
         height, width = prepared.data["data_samples"].img_shape[:2]

@@ -1,4 +1,4 @@
-"""The page: what it shows, and what happens when a visitor does something."""
+"""The page: its contents, and reactions to a visitor's actions."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ CSS = """
 .choice input { font-size: 12px; text-overflow: ellipsis; }
 """
 HINT = "Click a point of the image to see which pixels a token there depends on."
-# Settings that leave everything as it is.
+# Settings that change nothing.
 AS_CONFIGURED, NOTHING = "as in the config", "nothing"
 
 
 class Side(NamedTuple):
-    """A model, and what it found."""
+    """A model and its predictions."""
 
     choice: gr.Dropdown
     picture: gr.Image
@@ -115,7 +115,7 @@ def _add_side(label: str, names: Sequence[str], visible: bool = True) -> Side:
         return Side(
             gr.Dropdown(names, value=names[0], label=label, elem_classes="choice"),
             gr.Image(
-                show_label=False,  # it would hide what is drawn there
+                show_label=False,  # it would cover the drawing
                 interactive=False,
                 visible=visible,
                 buttons=["download", "fullscreen"],
@@ -158,7 +158,7 @@ def _fields(service: PredictionService, point: tuple[int, int], *given: Any) -> 
 
 
 def _told(function: Callable) -> Callable:
-    """Let a visitor know what is wrong, whatever it is."""
+    """Show any error to the visitor."""
 
     @wraps(function)
     def tell(*args: Any) -> Any:

@@ -53,7 +53,7 @@ def _newest_first(paths: Iterable[Path]) -> list[Path]:
 
 
 class Request(NamedTuple):
-    """What a visitor has set for a pass; nothing of it is kept."""
+    """A visitor's settings for a pass; they are not stored."""
 
     image: str | None
     choice: str
@@ -61,7 +61,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A picture of what was found, and words about it."""
+    """A picture of the predictions, and a text."""
 
     picture: np.ndarray
     summary: Summary
@@ -71,11 +71,11 @@ class Answer(NamedTuple):
 class PredictionService:
     """Runs models for visitors.
 
-    All passes run in one thread, one after another: two of them would share the cores, the memory,
-    and each further thread would keep memory of its own.
+    All passes run in one thread, one after another: two passes would share the cores and the
+    memory, and each thread would keep its own memory.
 
     Args:
-        choices: What may be chosen, by name.
+        choices: The models to choose from, by name.
         device: Such as ``'cpu'``.
     """
 
@@ -90,7 +90,7 @@ class PredictionService:
         return self._run(lambda: self._model(name).summary)
 
     def predict(self, request: Request, threshold: float) -> Answer:
-        """What a model finds in an image; objects of a detector count above a threshold.
+        """Predict on an image; a detector's objects count above a threshold.
 
         Raises:
             UsageError: With a sentence for the visitor.
@@ -102,7 +102,7 @@ class PredictionService:
         """The effective receptive field of a point of the image, as HTML.
 
         Args:
-            request: What is set.
+            request: The settings.
             point: Column and row in pixels of the image.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What a prediction says, in a sentence and a table."""
+"""A prediction as a sentence and a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Summary(NamedTuple):
 
 
 def describe(prediction: Prediction, classes: Sequence[str], threshold: float) -> Summary:
-    """What was found.
+    """The predictions.
 
     Args:
         prediction: Of any library.

@@ -45,11 +45,11 @@ class Predictor:
     Args:
         model: The model; it may run an exported file.
         cfg: Its config.
-        size: The shorter side that images get, or width and height; as the pipeline says if None.
+        size: The shorter side that images get, or width and height; from the pipeline if None.
         crop: Whether steps that crop stay.
 
     Attributes:
-        reads_tiff: Whether images are loaded by tifffile, which leaves RGB as it is.
+        reads_tiff: Whether images are loaded by tifffile, which keeps RGB.
 
     Raises:
         UsageError: If there is no test pipeline, or it cannot be built.
@@ -72,7 +72,7 @@ class Predictor:
         try:
             with DefaultScope.overwrite_default_scope(cfg.default_scope):
                 self.steps = [registry.TRANSFORMS.build(step) for step in steps]
-        except Exception as error:  # whatever a third party's constructor raises
+        except Exception as error:  # any error of a third party's constructor
             raise UsageError(f"the test pipeline cannot be built: {one_line(error)}") from error
 
     def prepare(self, image: str | Path | np.ndarray) -> Prepared:
@@ -82,7 +82,7 @@ class Predictor:
             image: The file, or a frame ``(H, W, 3)`` in BGR, of bytes.
 
         Raises:
-            Exception: Whatever a step raises.
+            Exception: Any error of a step.
         """
         if not isinstance(image, np.ndarray):
             return self._prepare(str(image))
@@ -106,7 +106,7 @@ class Predictor:
 
     @torch.no_grad()
     def predict(self, prepared: Sequence[Prepared]) -> list[BaseDataElement]:
-        """What the model's ``test_step`` finds, on the CPU."""
+        """Predictions of the model's ``test_step``, on the CPU."""
         found: list[BaseDataElement] = []
         # Images of one size go together: mmseg takes no others, and none is padded for another. One
         # of test-time augmentation, which is a list, goes alone.
@@ -161,7 +161,7 @@ def as_picture(image: np.ndarray, is_rgb: bool = False) -> np.ndarray:
 
     Args:
         image: ``(H, W)`` or ``(H, W, C)``, of any type; the first three channels of more are shown,
-            and what is not of bytes spans its own range.
+            and other types than bytes are scaled to their range.
         is_rgb: Whether its channels are in this order.
     """
     image = np.atleast_3d(image)

@@ -27,7 +27,7 @@ class Run:
 
     Args:
         predictor: The model.
-        task: What it is for.
+        task: Its task.
         written: Where to write.
 
     Attributes:
@@ -76,7 +76,7 @@ class Run:
             self.messages.append(f"skipped: {where} {reason}")
 
     def _write(self, frame: Frame, prepared: Prepared, sample: BaseDataElement) -> None:
-        """Write what was found in an image: the picture first, then its lines."""
+        """Write the predictions on an image: the picture first, then its lines."""
         source, image, written = frame.source, prepared.picture, self.written
         entry: dict[str, Any] = dict(id=self.count, file_name=source.name)
         stem, vis = source.stem, written.path / "vis"
@@ -120,13 +120,13 @@ def predict_all(
     folder: Path,
     batch_size: int = 1,
 ) -> dict[Source, int]:
-    """Predict on all sources; what is done is on the disk, however it ends.
+    """Predict on all sources; finished results are on the disk after any interruption.
 
     Args:
         sources: The sources.
         predictor: The model.
         task: What it is for.
-        folder: Where to write; it is there.
+        folder: Existing folder to write to.
         batch_size: Of images.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What predictions are made on: image files, videos and webcams."""
+"""Inputs of predictions: image files, videos and webcams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmsmlp.errors import UsageError
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-# FFmpeg reads it once: what is wrong is said by us alone.
+# FFmpeg reads it once; errors are reported by this package only.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 FRAMES_A_SECOND = 25  # of a stream that does not say
 # So many frames in a row that cannot be read are its end.
@@ -53,7 +53,7 @@ class Frame:
     """An image, alone or of a stream.
 
     Attributes:
-        source: What it is of.
+        source: Its source.
         index: Its number within the stream.
         image: Path of a file, or ``(H, W, 3)`` in BGR; None of a frame that cannot be read.
     """
@@ -73,7 +73,7 @@ def sources_of(words: Sequence[str]) -> list[Source]:
         Each source once, in the order given.
 
     Raises:
-        UsageError: If one is not there, or cannot be read.
+        UsageError: If one is missing, or cannot be read.
     """
     paths = list(dict.fromkeys(path for word in words for path in _paths_of(word)))
     files = [path for path in paths if isinstance(path, Path)]
@@ -151,7 +151,7 @@ def opened(path: Path | int) -> cv2.VideoCapture:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within, OpenCV writes nothing of its own to the terminal."""
+    """Within, OpenCV writes nothing to the terminal."""
     level = cv2.setLogLevel(0)
     try:
         yield
@@ -169,7 +169,7 @@ def frames_of(sources: Sequence[Source]) -> Iterator[Frame]:
 
 
 def _frames_of_stream(source: Source) -> Iterator[Frame]:
-    """Frames of a stream: as many as it is said to have, where some cannot be decoded."""
+    """Frames of a stream, as many as its header declares; some may not be decoded."""
     capture = opened(source.path)
     gap: list[Frame] = []
     index = 0
@@ -186,7 +186,7 @@ def _frames_of_stream(source: Source) -> Iterator[Frame]:
                 yield Frame(source, index, image)
             index += 1
         while source.frames is not None and (image := capture.read()[1]) is not None:
-            yield Frame(source, index, image)  # more than it is said to have
+            yield Frame(source, index, image)  # more than its header declares
             index += 1
     finally:
         capture.release()

@@ -1,4 +1,4 @@
-"""What becomes of predictions, by the task: which are kept, how they are drawn and written."""
+"""Selection, drawing and writing of predictions, by task."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def chosen_labels(names: Sequence[str] | None, classes: Sequence[str]) -> list[i
 
 
 class Task:
-    """What is done with the predictions of one kind of model.
+    """Treatment of the predictions of one kind of model.
 
     Args:
         classes: Names of the classes.
@@ -54,7 +54,7 @@ class Task:
 
     Attributes:
         first_id: Of the categories in files.
-        has: What a prediction of this kind has.
+        has: Attribute that a prediction of this kind has.
         options: Of the visualizer.
     """
 
@@ -75,25 +75,25 @@ class Task:
         return [dict(id=self.first_id + i, name=name) for i, name in enumerate(self.classes)]
 
     def name_of(self, label: int) -> str:
-        """What a class is called."""
+        """The name of a class."""
         return self.classes[label] if label < len(self.classes) else f"class {label}"
 
     def filter(self, sample: BaseDataElement) -> BaseDataElement:
-        """A prediction with what is wanted of it.
+        """A prediction reduced to the requested part.
 
         Raises:
             UsageError: If it is one of another kind.
         """
         if self.has not in sample:
             found = ", ".join(sample.keys())
-            raise UsageError(f"there are no files for what this model finds: {found}")
+            raise UsageError(f"there are no files for this model's predictions: {found}")
         return self._filter(sample.clone())
 
     def _filter(self, sample: BaseDataElement) -> BaseDataElement:
         raise NotImplementedError
 
     def draw(self, image: np.ndarray, sample: BaseDataElement) -> np.ndarray:
-        """An image ``(H, W, 3)`` in BGR with what was found on it, of the same size."""
+        """An image ``(H, W, 3)`` in BGR with its predictions, of the same size."""
         np.random.seed(0)  # a class has one colour in all pictures
         with warnings.catch_warnings():
             # Of boxes that go beyond the image.
@@ -103,10 +103,10 @@ class Task:
         return mmcv.imresize(drawn[..., ::-1], image.shape[1::-1])
 
     def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
-        """What is found in an image, as JSON holds it.
+        """Predictions on an image, for JSON.
 
         Args:
-            sample: What was kept of it.
+            sample: The selected predictions.
             folder: Of all results, for those that are files.
             stem: Of the image.
         """
@@ -119,7 +119,7 @@ class Detection(Task):
     first_id = 1  # as in COCO
     has = "pred_instances"
     options: ClassVar = dict(pred_score_thr=-1)
-    threshold = 0.3  # the least score of what is kept
+    threshold = 0.3  # the lowest score to keep
 
     def _filter(self, sample: BaseDataElement) -> BaseDataElement:
         found = sample.pred_instances
@@ -162,7 +162,7 @@ class Segmentation(Task):
 
     @property
     def kind(self) -> type[np.unsignedinteger]:
-        """What an index map holds."""
+        """The meaning of an index map."""
         return np.uint8 if len(self.classes) < 2**8 else np.uint16
 
     def results(self, sample: BaseDataElement, folder: Path, stem: str) -> Results:
@@ -207,7 +207,7 @@ def build_task(
     names: Sequence[str] | None = None,
     threshold: float | None = None,
 ) -> Task:
-    """What is done with the predictions of a model.
+    """Treatment of the predictions of a model.
 
     Args:
         cfg: Its config.

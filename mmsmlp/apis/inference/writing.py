@@ -1,4 +1,4 @@
-"""Files of predictions: whole at every moment."""
+"""Files of predictions, written atomically."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class GrowingList:
 
     Args:
         path: The file.
-        before: What the file holds beside the list, by name; without it, it is the list.
-        name: Of the list, if there is something beside it.
+        before: Other contents of the file by name; without it, the file is the list.
+        name: Name of the list, if there are other contents.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class GrowingList:
 
 
 def write_picture(image: np.ndarray, path: Path) -> Path:
-    """Write an image whole or not at all, as PNG where its format cannot hold it.
+    """Write an image atomically, as PNG if its format cannot store it.
 
     Args:
         image: ``(H, W, 3)`` in BGR, or ``(H, W)``.
         path: The file; its folder is made if need be.
 
     Returns:
-        Path of what was written.
+        Path of the written file.
 
     Raises:
         CheckpointError: If it cannot be written.
@@ -90,7 +90,7 @@ class Video:
 
     Args:
         path: The file, which ends in ``.mp4``; its folder is made if need be.
-        frames_a_second: How fast it is to run.
+        frames_a_second: Its frame rate.
         size: Height and width of its frames.
 
     Raises:
@@ -121,10 +121,10 @@ class Folder:
     """The folder that predictions go into.
 
     ``vis`` holds pictures and videos, ``images.json`` numbers all images, and ``results.json`` is a
-    list of what was found on them.
+    list of their predictions.
 
     Args:
-        path: Of the folder, which is there.
+        path: Of the existing folder.
         categories: Of the results, as ``images.json`` lists them.
     """
 
@@ -143,7 +143,7 @@ class Folder:
         self.results.close()
 
     def end_video(self) -> None:
-        """Close the video at hand, if there is one."""
+        """Close the current video, if there is one."""
         if self.video is not None:
             self.video.close()
             self.video = None

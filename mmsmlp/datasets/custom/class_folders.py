@@ -20,7 +20,7 @@ SPLITS = {
 
 @dataclass
 class ClassFolders:
-    """Images that can be trained on: indices into classes by paths, and what was found."""
+    """Images that can be trained on: indices into classes by paths, and findings."""
 
     classes: list[str]
     labels: dict[str, int]
@@ -42,7 +42,7 @@ def splits_of(names: list[str]) -> dict[str, set[str]]:
 
 
 def read_class_folders(folder: Path) -> ClassFolders:
-    """Read images to their end, and find what mmpretrain would fail at or label wrongly.
+    """Read images completely, and find those that mmpretrain cannot read or would label wrongly.
 
     Args:
         folder: Of folders of classes, or of ``train``, ``val`` and ``test`` with such folders.

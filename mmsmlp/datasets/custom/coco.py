@@ -32,7 +32,7 @@ UNSEEN = "which are neither learnt nor counted"
 
 @dataclass
 class Coco:
-    """Annotations that can be trained on: COCO's lists, and what was found."""
+    """Annotations that can be trained on: COCO's lists, and findings."""
 
     images: list[Entry]
     annotations: list[Entry]
@@ -42,7 +42,7 @@ class Coco:
 
     @property
     def boxes(self) -> dict[str, int]:
-        """How many objects there are to learn, by class."""
+        """Number of objects to learn, by class."""
         count = Counter(e["category_id"] for e in self.annotations if not e["iscrowd"])
         return {category["name"]: count[category["id"]] for category in self.categories}
 
@@ -61,7 +61,7 @@ class Coco:
 def read_coco(
     path: Path, folder: Path, classes: Sequence[str] | None = None, like: Coco | None = None
 ) -> Coco:
-    """Read annotations, and find what mmdet would drop without a word or fail at.
+    """Read annotations, and find those that mmdet would drop silently or fail at.
 
     Args:
         path: The file.
@@ -70,7 +70,7 @@ def read_coco(
         like: The training set, whose classes count.
 
     Raises:
-        DataError: If nothing can be trained on, or nobody can tell where the objects are.
+        DataError: If nothing can be trained on, or coordinates are ambiguous.
     """
     report = Report()
     lists = _read_json(path, report)
@@ -262,7 +262,7 @@ def _usable(objects: list[Object], report: Report) -> list[Object]:
 
 
 def _read_flags(objects: list[Object], report: Report) -> list[Object]:
-    """Read which objects are crowds, and leave out those that are there twice."""
+    """Read which objects are crowds, and drop duplicates."""
     for o in objects:
         o.crowd = flag(o.entry.get("iscrowd"))
     no_flag = [o for o in objects if o.entry.get("iscrowd") is None]

@@ -47,7 +47,7 @@ class Photo:
 
 @dataclass(eq=False)
 class Object:
-    """An annotation: its entry in the file, its class, its image, and what is read of it."""
+    """An annotation: its entry in the file, its class, its image, and its coordinates."""
 
     entry: dict[str, Any]
     label: str | None
@@ -108,7 +108,7 @@ def settle_frames(objects: list[Object], photos: Iterable[Photo], report: Report
     """Move objects that are for another size or turn of their image, where that is certain.
 
     Returns:
-        Images of which nobody can tell.
+        Images for which this is ambiguous.
     """
     frames = {photo: other_frame(photo.declared, photo.size, photo.turn) for photo in photos}
     groups: dict[str, list[Photo]] = defaultdict(list)
@@ -152,7 +152,7 @@ def _in_other_frame(boxes: np.ndarray, actual: np.ndarray, others: np.ndarray) -
 
 
 def settle_form(objects: list[Object], fractions: bool, report: Report) -> None:
-    """Find out what the numbers of boxes and the points of masks are, and make them COCO's.
+    """Find the format of boxes and mask points, and convert them to COCO's.
 
     Args:
         objects: Boxes and masks in pixels of their images.
@@ -160,7 +160,7 @@ def settle_form(objects: list[Object], fractions: bool, report: Report) -> None:
         report: Takes the findings.
 
     Raises:
-        DataError: If nobody can tell.
+        DataError: If it is ambiguous.
     """
     polygons = [o for o in objects if isinstance(o.mask, list)]
     ends = [extent(o.mask) for o in polygons]

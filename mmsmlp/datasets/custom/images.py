@@ -25,7 +25,7 @@ SUFFIXES = (
 )
 Size = tuple[int, int]
 ORIENTATION = 0x0112
-# OpenCV turns images as their EXIF says, but not WebP.
+# OpenCV applies the EXIF orientation, but not for WebP.
 INVERSE = {6: 8, 8: 6}
 # Of more than 8 bits, training keeps the highest 8.
 DARK, BRIGHT_SHARE = 32, 1e-3
@@ -120,7 +120,7 @@ def is_hidden(name: str) -> bool:
 
 
 def _read(folder: Path, path: str) -> ImageFile | str:
-    """An image, or what is wrong with it."""
+    """An image, or its error."""
     try:
         content = (folder / path).read_bytes()
     except OSError:

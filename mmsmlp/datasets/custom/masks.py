@@ -77,15 +77,15 @@ def area(mask: Mask, size: tuple[int, int]) -> float:
 
 
 def read_mask(value: Any, size: tuple[int, int]) -> tuple[Mask | None, bool]:
-    """A mask from what a file holds, None if there is none, and whether that is COCO's form.
+    """A mask from a file's value, None if there is none, and whether it has COCO's format.
 
     Args:
         value: Polygons (lists of numbers, points or ``{'x': …, 'y': …}``; one without an outer
             list), runs of pixels (in a list or not), or any of these as text.
-        size: Width and height of the frame that runs of pixels are to fill.
+        size: Width and height of the frame of RLE masks.
 
     Raises:
-        ValueError: If the value is none of these; the message says what it is.
+        ValueError: If the value is none of these; the message names the value.
     """
     source = value
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{") and value.count("[") < 1e6:
@@ -132,7 +132,7 @@ def _read_runs(value: dict[str, Any], size: tuple[int, int]) -> tuple[Mask | Non
     missing = width * height - sum(runs)
     is_whole = all(run >= 0 and run == int(run) for run in runs)
     fits = given is None or sorted(given) == sorted(size)
-    # Some leave out the zeros at the end.
+    # Some omit the zeros at the end.
     if not (is_whole and fits) or missing < 0 or (missing and len(runs) % 2):
         raise ValueError(f"runs of pixels that do not fill {width}x{height}")
     counts = [*map(int, runs), *([int(missing)] if missing else [])]

@@ -34,7 +34,7 @@ class Report(list):
             self.append(f"{what}: {len(names)} ({few(names)})")
 
     def keep(self, items: Iterable[T], faults: dict[str, Callable[[T], bool]]) -> list[T]:
-        """Items without a fault; a line for each fault says how many are left out."""
+        """Items without a fault; a line for each fault counts the dropped ones."""
         items = list(items)
         for what, is_bad in faults.items():
             bad = [is_bad(item) for item in items]
@@ -55,7 +55,7 @@ def read_all(read: Callable[[S], T], items: Collection[S], what: str) -> list[T]
 
 
 def printable(text: str, most: int = 80) -> str:
-    """Text in one line, with escapes for what a terminal cannot show."""
+    """Text in one line, with escapes for unprintable characters."""
     text = text if len(text) <= most else text[:most] + "…"
     return text if text.isprintable() else ascii(text)[1:-1]
 
@@ -86,7 +86,7 @@ def flag(value: Any) -> bool | None:
 
 
 def key(value: Any) -> int | str | None:
-    """An id: ``'7'`` and ``7.0`` are 7. None for what cannot be one."""
+    """An id: ``'7'`` and ``7.0`` are 7. None for other values."""
     found = number(value)
     if found is not None and found == int(found):
         return int(found)

@@ -24,7 +24,7 @@ MOST_CLASSES = 200
 
 
 class MaskLook(NamedTuple):
-    """What a mask holds.
+    """Contents of a mask.
 
     Attributes:
         size: Width and height.
@@ -51,7 +51,7 @@ class Segmentation:
         pairs: Paths of masks within it, by those of images.
         sizes: Width and height of the images.
         ways: Affine maps from masks to their images, where these differ.
-        values: What masks hold for each class: labels, or colours as ``0xRRGGBB``.
+        values: Mask value of each class: labels, or colours as ``0xRRGGBB``.
         classes: Names of these.
         colours: Whether masks hold colours.
         report: What was found.
@@ -107,7 +107,7 @@ def _values(content: bytes, colours: bool) -> tuple[np.ndarray, bool]:
 def read_masks(
     images: Path, masks: Path, classes: list[str] | None = None, like: Segmentation | None = None
 ) -> Segmentation:
-    """Read images and masks to their end, and find what mmseg would fail at or learn wrongly.
+    """Read images and masks completely, and find those that mmseg would fail at or learn wrongly.
 
     Args:
         images: Folder of the images.

@@ -26,7 +26,7 @@ def ensure_mini(
     portraits: tuple[int, int] = (100, 20),
     workers: int | None = None,
 ) -> Path:
-    """Generate the mini data set, unless it is there already.
+    """Generate the mini data set, unless it exists.
 
     The files depend on neither ``workers`` nor earlier runs. The set is generated beside
     ``root`` and moved into place when complete, so an interrupted run leaves nothing at
@@ -51,7 +51,7 @@ def ensure_mini(
     root, meta = Path(root), _describe(seed, scenes, portraits)
     if _read_meta(root) == meta:
         return root
-    # A link to a larger disk stays a link: what it points to is replaced.
+    # A link to a larger disk stays a link: its target is replaced.
     target = root.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(_beside(target, "lock")):
@@ -62,7 +62,7 @@ def ensure_mini(
 
 
 def _describe(seed: int, scenes: tuple[int, int], portraits: tuple[int, int]) -> dict:
-    """Give the contents of ``meta.json``: what a complete set is made of."""
+    """Give the contents of ``meta.json``: the settings of a complete set."""
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
     for name, counts in (("scenes", scenes), ("portraits", portraits)):

@@ -20,7 +20,7 @@ class Thing:
         normals: Unit normals, row 0 for no facet, float32, shape (F + 1, 3).
         centre: Centre of the bounding box, (x, y), shape (2,).
         extent: Longer side of the bounding box.
-        base: Lowest y, which says how near the thing is.
+        base: Lowest y, a measure of how near the thing is.
     """
 
     label: int | None
@@ -76,12 +76,12 @@ def strew_litter(rng: np.random.Generator, canvas: np.ndarray, horizon: float, m
 
 
 def cast_shadow(canvas: np.ndarray, thing: Thing, light: Light) -> None:
-    """Lay a silhouette down on the ground, away from the light, and darken what it meets.
+    """Cast a shadow on the ground, away from the light.
 
     Args:
         canvas: Picture to darken, in place, float32, shape (H, W, 3).
-        thing: What casts the shadow.
-        light: What it keeps off.
+        thing: The object that casts the shadow.
+        light: The light.
     """
     x, y, z = light.direction
     foot = thing.base - 0.1 * thing.extent
@@ -108,9 +108,9 @@ def paint(
     Args:
         rng: Source of all randomness.
         canvas: Picture to paint on, in place, RGB, float32, shape (H, W, 3).
-        thing: What to paint.
-        light: What it is lit by.
-        noise: Noise that its texture is made of.
+        thing: The object to paint.
+        light: Its light.
+        noise: Noise for its texture.
         contrast: Least difference of its colour from the canvas, in the channel that differs
             most, of 1.
         hue: Of its colour, in degrees; None for any, dull ones included.
@@ -170,7 +170,7 @@ def photograph(
 
     Args:
         rng: Source of all randomness.
-        canvas: What the lens sees, RGB, shape (H, W, 3), larger than the picture.
+        canvas: The scene, RGB, shape (H, W, 3), larger than the picture.
         size: Height and width of the picture in pixels.
         defocus: Largest blur, in pixels of the picture.
         noise: Largest deviation of the sensor noise, of 1.

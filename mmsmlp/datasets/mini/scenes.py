@@ -1,4 +1,4 @@
-"""Small photographs of solids on a ground, with the mask of what is visible of each.
+"""Small photographs of solids on a ground, with the visible mask of each.
 
 A scene is drawn at twice its size, far solids before near ones, under one directional light
 that shades them and casts their soft shadows; a simple camera then makes the photograph.
@@ -28,7 +28,7 @@ class Framing:
     truncation: float
 
 
-# What makes the set harder or easier.
+# Parameters of the difficulty.
 SCENE = Framing(extent=(0.34, 0.78), truncation=0.2)
 PORTRAIT = Framing(extent=(0.50, 0.90), truncation=0.1)
 OBJECTS = (2, 4)  # labelled objects per scene, fewest and most
@@ -40,7 +40,7 @@ HUES = {"ball": 350, "box": 225, "cone": 180, "ring": 110, "star": 290}
 HUE_DEVIATION = 14
 ANY_COLOUR = 0.2  # share of objects of any colour at all
 MIN_CONTRAST = 0.2  # between an object's colour and the ground's, in its most different channel
-DEFOCUS = 0.7  # largest blur of the whole image, pixels
+DEFOCUS = 0.7  # largest blur of the complete image, pixels
 NOISE = 0.025  # largest deviation of the sensor noise, of 1
 
 _SCALE = 2  # supersampling
@@ -49,7 +49,7 @@ _TRIES = 30
 
 @dataclass(frozen=True)
 class Scene:
-    """A photograph and what is visible in it.
+    """A photograph and its visible objects.
 
     Attributes:
         image: RGB, uint8, shape (H, W, 3).
@@ -178,7 +178,7 @@ def _place(
         ]
     )
     facet = np.zeros(shape, np.int32)
-    # OpenCV puts pixel centres at whole numbers and takes fixed-point corners.
+    # OpenCV puts pixel centres at integers and expects fixed-point corners.
     corners = np.round((solid.facets * size + centre - 0.5) * 16).astype(np.int32)
     for number, quad in enumerate(corners, 1):
         cv2.fillConvexPoly(facet, quad, number, shift=4)

@@ -71,7 +71,7 @@ def make_solid(kind: str, rng: np.random.Generator) -> Solid:
     corners = ((plane - (low + high) / 2) / (high - low).max())[faces]
     a, b, c, d = (vertices[faces[:, i]] for i in range(4))
     normals = np.cross(c - a, d - b)
-    # On a closed surface all that is seen faces the viewer, whatever the winding.
+    # On a closed surface all visible facets face the viewer, with any winding.
     normals *= np.where(normals[:, 2:] < 0, -1, 1)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
     order = np.argsort(vertices[faces, 2].mean(1), kind="stable")

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-# What is seen above and below the horizon (RGB), and whether the upper part is open sky.
+# Colours above and below the horizon (RGB), and whether the upper part is open sky.
 PLACES = {
     "beach": ((150, 190, 225), (205, 180, 140)),
     "carpet": ((190, 180, 170), (120, 62, 55)),
@@ -117,7 +117,7 @@ def backdrop(
     if rng.random() < 0.4:
         folds = texture(rng, noise, x, y, rng.uniform(2, 7))[..., None]
         upper *= 1 - rng.uniform(0.05, 0.3) * folds
-    # What is far is out of focus, and the air between takes its colour.
+    # Distant parts are out of focus and paler.
     upper = cv2.GaussianBlur(upper, (0, 0), rng.uniform(0.008, 0.03) * height)
     ground += (upper - ground) * (0.6 * np.exp(-np.maximum(depth, 0) / 0.06))[..., None]
     edge = np.clip(0.5 + (depth + hills) * height / 4, 0, 1)[..., None]

@@ -1,4 +1,4 @@
-"""Puts the mini data set in the place of a config's own."""
+"""Replaces a config's data by the mini data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_ROIS = 32
 AT_MOST = dict(nms_pre=500, max_per_img=200, num_convs=1)
 CALIBRATION_IMAGES = 16
 PADDED_SIZE = (160, 160)
-# Of things and stuff, a detector of ours has things alone.
+# Of things and stuff, our detectors have only things.
 CLASS_COUNTS = {"num_classes", "num_things_classes"}
 # An average over some 20 iterations; that of a full schedule would not move in one of minutes.
 EMA_MOMENTUM = 0.05
@@ -30,10 +30,10 @@ EMA_MOMENTUM = 0.05
 def use_mini(cfg: Config) -> None:
     """Swap data and schedule of a config for the mini ones, and write the data if need be.
 
-    The model stays as it is but for counts: classes, regions of interest that a head samples,
-    points that it reads of each, proposals that are kept, and stacked convolutions in heads, of
-    which one is left. FPNs and mask heads without norms get batch norms. Regularisation follows
-    the short schedule: no drop path, and an average of weights over a few iterations.
+    The model changes only in counts: classes, sampled regions of interest, points read from each,
+    proposals, and stacked convolutions in heads, which become one. FPNs and mask heads without
+    norms get batch norms. Regularisation follows the short schedule: no drop path, and an average
+    of weights over a few iterations.
 
     Args:
         cfg: A config of mmdet, mmseg or mmpretrain, changed in place.
@@ -71,7 +71,7 @@ def use_mini(cfg: Config) -> None:
             part[key] = len(classes)
         for key in AT_MOST.keys() & part.keys():
             part[key] = min(part[key], AT_MOST[key])
-        # Tells the samplers of RoI heads from the RPN's, which cost next to nothing.
+        # Only for the samplers of RoI heads; the RPN's cost almost nothing.
         if part.get("add_gt_as_proposals"):
             part["num"] = min(part["num"], MAX_ROIS)
         # Made for hundreds of epochs, of which there are three here.
@@ -81,7 +81,7 @@ def use_mini(cfg: Config) -> None:
         # these is about a token.
         if part.get("type") == "RoIAlign":
             part["sampling_ratio"] = 1
-        # What learns from random weights learns faster with norms.
+        # Random weights learn faster with norms.
         if part.get("type") in ("FPN", "FCNMaskHead"):
             part.setdefault("norm_cfg", dict(type="BN"))
         # One weight a class, and one for no object in heads that have it.

@@ -52,7 +52,7 @@ def write_set(
         console.print(title)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     # Threads, because NumPy and OpenCV let go of the interpreter while they draw, and because
-    # to fork a process that may hold a GPU, or to import it anew, has pitfalls.
+    # to fork a process that may hold a GPU, or to import it again, has pitfalls.
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         ThreadPoolExecutor(workers) as pool,

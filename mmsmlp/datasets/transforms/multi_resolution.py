@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class MultiResolution:
-    """Resizes each batch to a size drawn anew, for mmpretrain's ``batch_augments``.
+    """Resizes each batch to a random size, for mmpretrain's ``batch_augments``.
 
     A network whose maps and norms have met one size only is tied to it; this shows it many. The
     images are resized bilinearly, anti-aliased when they shrink, and mixed (MixUp, CutMix) after
@@ -20,14 +20,14 @@ class MultiResolution:
     equal, and each its own with ``randomness=dict(diff_rank_seed=True)``.
 
     Args:
-        sizes: Sides in pixels to draw from. One that is given twice is drawn twice as often.
+        sizes: Sides in pixels to draw from. A repeated size is drawn more often.
         square: Whether one draw is for both sides; else height and width are drawn independently.
-        augments: What mixes the resized batch, as :class:`mmpretrain.models.RandomBatchAugment`
+        augments: Mixing of the resized batch, as :class:`mmpretrain.models.RandomBatchAugment`
             takes it: one config or several to choose from; nothing if not given.
         probs: Probabilities of ``augments``.
 
     Raises:
-        ValueError: If ``sizes`` is empty or holds anything but whole numbers from 1 on.
+        ValueError: If ``sizes`` is empty or has a value that is no integer from 1 on.
 
     Examples:
         >>> train_cfg = dict(

@@ -162,7 +162,9 @@ def test_a_model_of_several_labels_gives_each(tmp_path: Path) -> None:
 
 
 def test_a_prediction_of_another_kind_is_refused() -> None:
-    with pytest.raises(UsageError, match="there are no files for what this model finds: pred_in"):
+    with pytest.raises(
+        UsageError, match="there are no files for this model's predictions: pred_in"
+    ):
         task_of("mmseg").filter(instances())
     with pytest.raises(UsageError, match="--score-thr is for detectors"):
         task_of("mmseg", threshold=0.5)
