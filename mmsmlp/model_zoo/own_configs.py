@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, prod, sqrt
+from pprint import pformat
 from statistics import median, quantiles
 
 from mmengine.config import Config
 
-from mmsmlp.datasets.custom import Coco
+from mmsmlp.datasets.custom import MIN_SIDE, Coco
 
 # An object may be half as large as the smallest anchor, and one in so many smaller than that.
 SMALLEST = 0.5
@@ -22,7 +22,6 @@ LR_BATCH = 2
 WARM_UP = 0.1
 # Of a line of the config.
 WIDTH = 88
-MIN_SIDE = 32  # of images; mmdet's recipes skip smaller ones
 DETECTION = '''"""{title}"""
 
 _base_ = {base}
@@ -45,8 +44,8 @@ train_dataloader = dict(
     dataset=dict(
         data_root="",
         metainfo=dict(classes=classes),
-        ann_file={train_file},
-        data_prefix=dict(img={train_folder}),
+        ann_file={train.ann_file!r},
+        data_prefix=dict(img={train.folder!r}),
 {filter}        pipeline=[*load, resize, flip, dict(type="PackDetInputs")],
     ),
 )
@@ -54,14 +53,14 @@ val_dataloader = dict(
     dataset=dict(
         data_root="",
         metainfo=dict(classes=classes),
-        ann_file={val_file},
-        data_prefix=dict(img={val_folder}),
+        ann_file={val.ann_file!r},
+        data_prefix=dict(img={val.folder!r}),
         # The ground truth is loaded after resizing: it is compared at the original size.
         pipeline=[load[0], resize, load[1], dict(type="PackDetInputs", meta_keys=meta_keys)],
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file={val_file}, metric={metric})
+val_evaluator = dict(ann_file={val.ann_file!r}, metric={metric!r})
 test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=max_epochs)
@@ -114,8 +113,8 @@ dataset = dict(
 train_dataloader = dict(
     batch_size=batch_size,
     dataset=dict(
-        ann_file={train_file},
-        data_prefix=dict(img_path={train_folder}, seg_map_path={train_masks}),
+        ann_file={train.ann_file!r},
+        data_prefix=dict(img_path={train.folder!r}, seg_map_path={train.masks!r}),
         pipeline=[
             *load,
             dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
@@ -129,8 +128,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     dataset=dict(
-        ann_file={val_file},
-        data_prefix=dict(img_path={val_folder}, seg_map_path={val_masks}),
+        ann_file={val.ann_file!r},
+        data_prefix=dict(img_path={val.folder!r}, seg_map_path={val.masks!r}),
         # The ground truth is loaded after resizing: it is compared at the original size.
         pipeline=[
             load[0],
@@ -167,16 +166,16 @@ dataset = dict(
     type="CustomDataset",
     metainfo=dict(classes=classes),
     data_root="",
-    data_prefix={folder},
+    data_prefix={train.folder!r},
 )
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=4,
     sampler=dict(_delete_=True, type="DefaultSampler", shuffle=True),
-    dataset=dict(ann_file={train_file}, **dataset),
+    dataset=dict(ann_file={train.ann_file!r}, **dataset),
 )
 val_dataloader = dict(
-    batch_size=batch_size, num_workers=4, dataset=dict(ann_file={val_file}, **dataset)
+    batch_size=batch_size, num_workers=4, dataset=dict(ann_file={val.ann_file!r}, **dataset)
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(topk={topk})
@@ -233,7 +232,7 @@ def detection_config(
     return DETECTION.format(
         title=title,
         base=base,
-        classes=source_of([category["name"] for category in data.categories]),
+        classes=source_of(data.boxes),
         scale=scale,
         batch_size=batch_size,
         lr=LR_DETECTION * sqrt(batch_size / LR_BATCH),
@@ -241,8 +240,9 @@ def detection_config(
         annotations="with_bbox=True" + ", with_mask=True" * data.with_masks,
         model=(MASKS if data.with_masks else BOXES).format(anchors=changed),
         filter=FILTER.format(small=small) if small < MIN_SIDE else "",
-        **_files(sets),
-        metric=json.dumps(["bbox", "segm"] if data.with_masks else "bbox"),
+        train=sets[0],
+        val=sets[1],
+        metric=["bbox", "segm"] if data.with_masks else "bbox",
         warm_up=_warm_up(max_epochs * ceil(len(sizes) / batch_size)),
     )
 
@@ -279,7 +279,8 @@ def segmentation_config(
         batch_size=batch_size,
         lr=LR_SEGMENTATION * sqrt(batch_size / LR_BATCH),
         max_iters=max_iters,
-        **_files(sets),
+        train=sets[0],
+        val=sets[1],
     )
 
 
@@ -302,7 +303,6 @@ def classification_config(
         batch_size: Images that a GPU has at a time.
     """
     max_epochs = 50
-    files = _files(sets)
     return CLASSIFICATION.format(
         title=title,
         base=base,
@@ -311,24 +311,10 @@ def classification_config(
         lr=LR_CLASSIFICATION * sqrt(batch_size / LR_BATCH),
         max_epochs=max_epochs,
         topk=(1, 5) if len(classes) > 5 else (1,),
-        folder=files["train_folder"],
-        train_file=files["train_file"],
-        val_file=files["val_file"],
+        train=sets[0],
+        val=sets[1],
         warm_up=_warm_up(max_epochs * ceil(count / batch_size)),
     )
-
-
-def _files(sets: tuple[Set, Set]) -> dict[str, str]:
-    """Source code of paths."""
-    return {
-        f"{split}_{name}": json.dumps(value, ensure_ascii=not value.isprintable())
-        for split, part in zip(("train", "val"), sets, strict=True)
-        for name, value in (
-            ("file", part.ann_file),
-            ("folder", part.folder),
-            ("masks", part.masks),
-        )
-    }
 
 
 def _scale_of(recipe: Config) -> Sequence[int]:
@@ -340,19 +326,9 @@ def _warm_up(iterations: int) -> int:
     return min(1000, max(1, round(WARM_UP * iterations)))
 
 
-def source_of(names: Sequence[str]) -> str:
+def source_of(names: Iterable[str]) -> str:
     """Source code of a tuple of names, in lines of a fitting length."""
-    items = [f"{json.dumps(name, ensure_ascii=not name.isprintable())}," for name in names]
-    line = " ".join(items)
-    if len(line) <= WIDTH:
-        return f"({line if len(items) == 1 else line[:-1]})"
-    # Quoted text stays in one piece.
-    rows = [""]
-    for item in items:
-        if len(rows[-1]) + len(item) > WIDTH:
-            rows.append("")
-        rows[-1] += f" {item}"
-    return "(\n   " + "\n   ".join(rows) + "\n)"
+    return pformat(tuple(names), width=WIDTH, compact=True)
 
 
 def fitting_scale(sizes: Sequence[tuple[int, int]], largest: Sequence[int]) -> tuple[int, int]:

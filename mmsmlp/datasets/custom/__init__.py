@@ -1,12 +1,13 @@
 """Custom data: annotations, masks or folders of classes, read, checked and split."""
 
 from .class_folders import ClassFolders, read_class_folders, splits_of
-from .coco import Coco, read_coco
+from .coco import MIN_SIDE, Coco, read_coco
 from .images import files_of, is_hidden, read_images
 from .report import Report, held_out, printable
 from .segmentation import Segmentation, look_at_mask, read_masks
 
 __all__ = [
+    "MIN_SIDE",
     "ClassFolders",
     "Coco",
     "Report",
