@@ -2,23 +2,31 @@
 
 import contextlib
 import copy
+import functools
 import io
 import resource
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import OptimWrapper
 from PIL import Image
 
-from mmsmlp.datasets.custom import read_class_folders, read_coco, read_masks
+from mmsmlp.datasets.custom import Coco, read_class_folders, read_coco, read_masks
 from mmsmlp.errors import DataError
 
+from tests.helpers import write_config  # isort: skip
 from tests.datasets.custom.scenes import (  # isort: skip
+    coco_set,
     make_scene,
     overlaps,
     paint,
@@ -101,6 +109,29 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
     return folder, make_scene(folder / "images", count=3)
 
 
+@functools.cache
+def small_detector(with_masks: bool) -> tuple[torch.nn.Module, OptimWrapper]:
+    from mmdet.registry import MODELS
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = Config.fromfile(write_config(Path(folder), "detection")).model
+    if not with_masks:
+        model.type = "FasterRCNN"
+        model.roi_head.update(mask_head=None, mask_roi_extractor=None)
+    network = MODELS.build(model)
+    return network, OptimWrapper(torch.optim.SGD(network.parameters(), lr=1e-4))
+
+
+def train_one_step(data: Coco) -> None:
+    dataset = coco_set(data)
+    if not len(dataset):
+        return
+    network, optimizer = small_detector(data.with_masks)
+    batch = pseudo_collate([dataset[0], dataset[len(dataset) - 1]])
+    found = network.train_step(batch, optimizer)
+    assert torch.isfinite(found["loss"])
+
+
 def check_annotations(folder: Path, data: dict[str, Any], touched: set[int]) -> None:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -114,6 +145,7 @@ def check_annotations(folder: Path, data: dict[str, Any], touched: set[int]) -> 
         return
     with within_limits(), contextlib.redirect_stdout(io.StringIO()):
         boxes, masks = overlaps(found)
+        train_one_step(found)
         # As evaluation takes them: whoever finds each object is perfect.
         truth = COCO("checked.json")
         learnt = [entry for entry in truth.dataset["annotations"] if not entry["iscrowd"]]
