@@ -74,3 +74,11 @@ def found(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
 def test_documents_have_no_words_to_avoid(path: Path) -> None:
     assert not found(path), "\n".join(found(path))
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in CODE}), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_code_has_no_words_to_avoid(folder: Path) -> None:
+    lines = [line for path in CODE if path.parent == folder for line in found(path)]
+    assert not lines, "\n".join(lines)

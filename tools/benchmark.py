@@ -1,7 +1,7 @@
-"""What our networks cost beside others, in multiply-adds, seconds and memory.
+"""Cost of our networks and others, in multiply-adds, seconds and memory.
 
-Everything that `speed` and `profile` measure lives in a process of its own, and all are asked in
-turn, so that whatever else the machine does hits them alike.
+`speed` and `profile` measure each subject in its own process, in turn, so that machine noise
+affects all subjects alike.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def cost(args: argparse.Namespace) -> None:
 
 
 def cases_of(args: argparse.Namespace, whole_models: bool) -> list[Case]:
-    """All that is to be measured of each subject.
+    """Everything to measure of each subject.
 
     Raises:
         UsageError: If a size is none, or does not apply.
@@ -81,10 +81,10 @@ def size_of(text: str, batch: int, option: str = "--sizes") -> tuple[tuple[int, 
 
 
 def subjects_of(args: argparse.Namespace) -> list[Subject]:
-    """Everything that is to be measured.
+    """Everything to measure.
 
     Raises:
-        UsageError: If something is not there.
+        UsageError: If something is missing.
     """
     check_names(args.subjects)
     plain = [
@@ -99,7 +99,7 @@ def subjects_of(args: argparse.Namespace) -> list[Subject]:
                 "--cfg-options model.backbone.with_cp=True"
             )
         if not subject.is_config and (args.mini or args.cfg_options):
-            raise UsageError("--mini and --cfg-options are for configs of whole models")
+            raise UsageError("--mini and --cfg-options are for configs of complete models")
     if args.baseline and not (args.baseline / "mmsmlp/__init__.py").is_file():
         raise UsageError(f"--baseline: there is no mmsmlp in {args.baseline}")
     baseline = args.baseline and args.baseline.resolve()
@@ -107,7 +107,7 @@ def subjects_of(args: argparse.Namespace) -> list[Subject]:
 
 
 def reference_of(asked: str | None, subjects: Sequence[Subject]) -> str:
-    """The title that ratios refer to: Swin-T if it is there, or the last one, or what is asked for.
+    """The title that ratios refer to: the requested one, else Swin-T, else the last one.
 
     Raises:
         UsageError: If that is not among the subjects.
@@ -156,7 +156,7 @@ def kernels(args: argparse.Namespace) -> None:
     check_names(args.subjects)
     subjects = [Subject(name) for name in args.subjects]
     if any(subject.is_config for subject in subjects):
-        raise UsageError("kernels are counted of networks, not of whole models")
+        raise UsageError("kernels are counted for networks, not for complete models")
     images = [size_of(text, 1, "--images")[0] for text in args.images or []]
     cases = [
         Case(mode, precision, *size_of(text, len(images) if images else args.batch))
@@ -186,13 +186,13 @@ def charts(args: argparse.Namespace) -> None:
 
 
 def add_measurement(parser: argparse.ArgumentParser, kind: str, rounds: int) -> None:
-    """What `speed` and `profile` have in common."""
+    """Shared options of `speed` and `profile`."""
     parser.add_argument(
         "subjects",
         nargs="*",
         default=NETWORKS,
         metavar="network",
-        help=f"{', '.join([*TITLES, *PEERS])}; or configs of whole models, which are measured on "
+        help=f"{', '.join([*TITLES, *PEERS])}; or configs of complete models, measured on "
         f"the first batch of their data (default: {' '.join(NETWORKS)})",
     )
     parser.add_argument("--mode", nargs="+", choices=MODES, default=["inference"])
@@ -244,14 +244,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         nargs="+",
         choices=RUNTIMES,
         default=(),
-        help="measure all networks exported as well, peers for each size anew",
+        help="measure all networks exported as well; peers are exported for each size",
     )
     command.add_argument(
         "--reference", help="network that ratios refer to (default: swin_t if named, or the last)"
     )
     command = add("profile", run_measurement, "Find out where the time of a pass goes.")
     add_measurement(command, "profile", rounds=3)
-    command = add("kernels", kernels, "Count what a GPU would do in a pass; none is needed.")
+    command = add("kernels", kernels, "Count the kernels of a GPU in a pass, without a GPU.")
     command.add_argument(
         "subjects",
         nargs="*",
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--lines", type=int, default=0, help="name so many lines that launch most kernels"
     )
     command.add_argument("--reference", help="network that ratios refer to (default: swin_t)")
-    command = add("charts", charts, "Draw what a file of measurements holds.")
+    command = add("charts", charts, "Draw charts from a file of measurements.")
     command.add_argument("file", type=Path)
     command.add_argument("--dir", type=Path, default=Path(), help="where to write (default: here)")
     args = parser.parse_args(arguments)

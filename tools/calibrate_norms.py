@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _with_progress(batches: Iterable[Tensor], num_images: int) -> Iterator[Tensor]:
-    """Show how many images all ranks have seen, judging by this one."""
+    """Show how many images all ranks have seen, estimated from this one."""
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(
         *columns, console=Console(stderr=True), disable=not is_main_process()

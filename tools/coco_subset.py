@@ -10,7 +10,7 @@ from mmsmlp.errors import UsageError
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("annotations", type=Path, help="the whole set's .json")
+    parser.add_argument("annotations", type=Path, help="the .json of the complete set")
     parser.add_argument("out", type=Path, help="where to write")
     parser.add_argument("--images", type=int, default=16, help="how many (default: 16)")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Publish a checkpoint: of the authors of sMLPNet or CycleMLP, or of a training run of ours.
+"""Publish a checkpoint: from the authors of sMLPNet or CycleMLP, or from our training runs.
 
 Either becomes a checkpoint of plain tensors as mmpretrain, mmdet and mmseg load it.
 """
@@ -42,9 +42,9 @@ def parse_args() -> argparse.Namespace:
         help="take the moving average of the weights, or the weights themselves (default: those "
         "that the training evaluated)",
     )
-    parser.add_argument("--backbone-only", action="store_true", help="leave out all but backbone.*")
+    parser.add_argument("--backbone-only", action="store_true", help="write only backbone.*")
     parser.add_argument(
-        "--lenient", action="store_true", help="go on if tensors are left over or missing"
+        "--lenient", action="store_true", help="convert even if tensors are left over or missing"
     )
     parser.add_argument(
         "--verify", metavar="NPZ", help="compare with the `logits` of an `input` in this file"
@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def check_target(target: Path, force: bool) -> None:
-    """Refuse what would fail or destroy something at the end.
+    """Reject arguments that would fail or overwrite something at the end.
 
     Raises:
         UsageError: Then.
@@ -101,7 +101,7 @@ def main() -> None:
     for what, names in (("missing", conversion.missing), ("left over", conversion.left_over)):
         if names and not args.lenient:
             raise CheckpointError(
-                f"{args.source!r}: {len(names)} {what}: {few(names)}; --lenient goes on without"
+                f"{args.source!r}: {len(names)} {what}: {few(names)}; --lenient converts without"
             )
     if args.verify:
         difference = verify(convert(weights, "", {}).weights, args.verify)

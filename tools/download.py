@@ -1,4 +1,4 @@
-"""Download weights that the authors of a network have published, and say where they are."""
+"""Download weights that the authors of a network have published, and print their paths."""
 
 import argparse
 from pathlib import Path
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="what was downloaded so far is gone")
+    run(main, interrupted="the partial download is removed")

@@ -1,7 +1,7 @@
 """Export a trained model to a file for onnxruntime, OpenVINO or torch.
 
-One file takes images of any size, in batches of any size. Of a detector, all is exported but what
-decodes boxes. The file is compared with the model before it gets its name.
+One file takes images of any size, in batches of any size. For a detector, everything except the
+decoding of boxes is exported. The file is compared with the model before it is saved.
 """
 
 from pathlib import Path
@@ -68,7 +68,7 @@ def main() -> None:
         print(
             f"not compared at {', '.join(difference.refused)}, which the model itself does not take"
         )
-    # OpenVINO's weights are in a file of their own.
+    # OpenVINO's weights are in a separate file.
     files = {args.out, args.out.with_suffix(".bin")} if args.out.suffix == ".xml" else {args.out}
     size = sum(path.stat().st_size for path in files)
     print(f"{args.precision}, {size / 2**20:.1f} MiB: {args.out}")

@@ -1,4 +1,4 @@
-"""Check and measure on a CUDA GPU what is otherwise counted on paper; takes some minutes.
+"""Check and measure on a CUDA GPU; takes some minutes.
 
 It compares the CUDA path of the backbones with the CPU's, the fused shift with its plain form, and
 measures passes eager, compiled and in CUDA graphs beside peers.

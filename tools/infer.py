@@ -42,7 +42,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--score-thr", type=float, help="least score of a detection (default: 0.3)")
     parser.add_argument("--classes", nargs="+", help="keep only these")
     parser.add_argument(
-        "--rest", help="checkpoint for what an exported file leaves to torch (two-stage detectors)"
+        "--rest",
+        help="checkpoint for the parts that are not in an exported file (two-stage detectors)",
     )
     parser.add_argument("--device", help="such as cuda:1 (default: a GPU if there is one)")
     add_trust_argument(parser)
@@ -108,4 +109,4 @@ def shorten_failed(failed: dict[Source, int], total: int) -> str:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="what was found so far is there")
+    run(main, interrupted="the files have all results so far")

@@ -25,7 +25,7 @@ from mmsmlp.model_zoo.cost import paper_cost
 from mmsmlp.registry import MODELS
 from mmsmlp.weights import WEIGHTS, Weights, weights_for
 
-# Enough for any table: what is not a terminal has no width that it could be folded to.
+# Enough for any table: output to a file has no width to fold to.
 ANY_WIDTH = 1000
 WHOLE = ("backbone", "type", "arch", "config", "name", "weights")
 NOTE = (
@@ -35,7 +35,7 @@ NOTE = (
 
 
 def described(name: str) -> dict[str, Any]:
-    """What there is to say of a backbone."""
+    """Description of a backbone."""
     cfg, weights = BACKBONES[name], weights_for(name)
     with torch.device("meta"):
         network = MODELS.build(cfg)
@@ -79,7 +79,7 @@ def show_weights(published: list[Weights]) -> None:
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        # Names stay whole, to be copied.
+        # Names are not folded, so that they can be copied.
         table.add_column(column, overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*row)

@@ -1,4 +1,4 @@
-"""Measure how much the images that an image is batched with change what a network makes of it.
+"""Measure how much an image's features depend on the other images of its batch.
 
 Each image of the validation set goes through the model alone and beside a larger one, whose size
 it is padded to. Compared are the maps of the backbone on the area of the image, and detections.
@@ -80,13 +80,13 @@ def alone_and_together(dataset: Dataset, index: int, factor: float) -> tuple[lis
 
 
 def preprocess(model: nn.Module, batch: Sequence[dict]) -> dict:
-    """What the model's forward takes; ``batch`` stays as it is."""
+    """Arguments of the model's forward; ``batch`` is not changed."""
     return model.data_preprocessor(pseudo_collate(copy.deepcopy(batch)), False)
 
 
 @contextmanager
 def padding_left_in(backbone: nn.Module) -> Iterator[None]:
-    """Within, a backbone of this package sees padding as in training, with norms as they are."""
+    """Within, a backbone of this package includes padding as in training; norms are not changed."""
     backbone.training = True
     try:
         yield

@@ -2,8 +2,8 @@
 
 Takes images and their annotations in COCO's format (Mask R-CNN, or Faster R-CNN without masks),
 images and a folder of masks (UperNet), or a folder with a folder of images for each class
-(classifier). Checks the data and says what it finds, a line each. What cannot be trained on is left
-out, in copies of annotations or masks beside the config; your files stay as they are.
+(classifier). Checks the data and prints a line for each finding. Unusable annotations are left out,
+in copies of annotations or masks beside the config; your files stay as they are.
 """
 
 import argparse
@@ -65,8 +65,8 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         type=Path,
         metavar=("IMAGES", "ANNOTATIONS"),
-        help="what to evaluate on (default: folders called val or test, or a share of the above, "
-        "the same each time)",
+        help="validation data (default: folders called val or test, or a fixed share of the "
+        "training data)",
     )
     parser.add_argument(
         "--val-share", type=float, default=0.2, help="this share, without --val (default: 0.2)"
@@ -82,7 +82,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def read(source: Path, reader: Callable[[], T], summary: Callable[[T], str]) -> T:
-    """What can be trained on; what was found is printed.
+    """The usable data; findings are printed.
 
     Raises:
         UsageError: If it is nothing.
@@ -238,7 +238,7 @@ def for_classification(args: argparse.Namespace, base: str, name: str) -> tuple[
 
 
 def kind_of(images: Path, annotations: Path | None) -> str:
-    """The recipe for what a user has.
+    """The recipe for a user's data.
 
     Raises:
         UsageError: If there is none.

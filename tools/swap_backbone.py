@@ -1,6 +1,6 @@
 """Write a config with another backbone, which inherits from one of mmdet or mmseg.
 
-Shows what changes, and proves that the model builds and takes an image before anything is written.
+Shows the changes, and tests that the model builds and predicts before anything is written.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--keep-optimizer",
         action="store_true",
-        help="leave the optimizer as it is (default: AdamW, and no decay of norms and biases)",
+        help="keep the optimizer (default: AdamW, and no decay of norms and biases)",
     )
     parser.add_argument(
         "--no-forward",

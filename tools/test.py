@@ -20,7 +20,8 @@ def main() -> None:
     parser = base_parser(__doc__)
     parser.add_argument("checkpoint", help="path or URL of the checkpoint, or an exported file")
     parser.add_argument(
-        "--rest", help="checkpoint for what an exported file leaves to torch (two-stage detectors)"
+        "--rest",
+        help="checkpoint for the parts that are not in an exported file (two-stage detectors)",
     )
     parser.add_argument("--out", help="also dump the predictions into this .pkl file")
     parser.add_argument(

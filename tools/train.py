@@ -24,7 +24,7 @@ def main() -> None:
         "--resume",
         nargs="?",
         const="auto",
-        help="go on from this checkpoint, or from the newest in the work directory",
+        help="resume from this checkpoint, or from the newest in the work directory",
     )
     parser.add_argument(
         "--auto-scale-lr",
@@ -47,11 +47,11 @@ def main() -> None:
     runner = build_runner(cfg, needs="some")
     if finished:
         print(
-            f"{cfg.load_from} has finished training: evaluating it. Another --work-dir trains anew."
+            f"{cfg.load_from} has finished training: evaluating it. Change --work-dir to restart."
         )
     runner.train()
     report(runner, "val")
 
 
 if __name__ == "__main__":
-    run(main, interrupted="the same command with --resume goes on from the last checkpoint")
+    run(main, interrupted="the same command with --resume continues from the last checkpoint")

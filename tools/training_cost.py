@@ -1,4 +1,4 @@
-"""What training a detector on COCO costs in GPU-hours, by calculation: nothing is measured."""
+"""Cost of training a detector on COCO in GPU-hours, by calculation: nothing is measured."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ BACKBONES = ("smlpnet_t", "s2mlpv2_s4")
 SCHEDULES = {"1x": "mmsmlp::mask_rcnn_{}.py", "3x": "mmsmlp::mask_rcnn_{}_3x.py"}
 # A backward pass makes gradients of inputs and of weights: as many products again, twice.
 PASSES = 3
-# What an A100 does in a second in 16 bits, by its data sheet; a multiply-add is two.
+# Operations of an A100 per second in 16 bits, by its data sheet; a multiply-add is two.
 PEAK = 312e12
 # Shares of it that training reaches, perhaps.
 UTILISATIONS = (0.1, 0.3)
 
 
 def operations(name: str) -> tuple[float, float]:
-    """Billions of multiply-adds of one image, forward, and operations of a whole training.
+    """Billions of multiply-adds of one image, forward, and operations of a complete training.
 
     Box and mask heads see the regions that the config's sampler takes at most.
     """

@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--metrics", nargs="+", help="names as logged (default: AP, mIoU and top-1)"
     )
 
-    command = add_picture("errors", errors, "Draw what a detector gets wrong.")
+    command = add_picture("errors", errors, "Draw the errors of a detector.")
     command.add_argument("config", help="path of the config, or `mmsmlp::…`")
     command.add_argument(
         "results", help=".pkl of tools/test.py --out, or boxes in COCO's format as .json"
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     command.add_argument("--iou", type=float, default=0.5, help="least of a match (default: 0.5)")
 
-    command = add("latency", charts, "Draw what tools/benchmark.py measured.")
+    command = add("latency", charts, "Draw results of tools/benchmark.py.")
     command.add_argument("file", type=Path, help="its JSON")
     command.add_argument("--dir", type=Path, default=Path(), help="where to write (default: here)")
 

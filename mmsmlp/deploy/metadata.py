@@ -103,6 +103,6 @@ def config_of(metadata: Mapping[str, Any]) -> Config:
         library = str(kind).rpartition(".")[0]
         if library not in ("", *SCOPES):
             raise ExportError(
-                f"the file names {kind!r}, code of its own: name the config before it"
+                f"the file needs {kind!r}, which is custom code: put the config before it"
             )
     return Config(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from mmengine.registry import OPTIMIZERS
@@ -46,7 +47,10 @@ def adapt_optimizer(cfg: dict[str, Any]) -> None:
 
 def is_adam(kind: str | type) -> bool:
     """Whether an optimizer is Adam or of its kind, by its class or, if unknown, by its name."""
-    known = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+    known = None if isinstance(kind, str) else kind
+    if isinstance(kind, str):
+        with suppress(RuntimeError):  # raised by some names that the registry does not know
+            known = OPTIMIZERS.get(kind)
     names = [base.__name__ for base in known.__mro__] if isinstance(known, type) else [str(kind)]
     return any("adam" in name.rpartition(".")[2].lower() for name in names)
 

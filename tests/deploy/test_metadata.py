@@ -131,7 +131,7 @@ def test_the_config_in_a_file_keeps_tuples_and_runs_no_code() -> None:
         metadata["config"].replace("'FCNHead'", "'os.system'"),
         metadata["config"].replace("'mmseg'", "'os'"),
     ):
-        with pytest.raises(ExportError, match=r"the file names 'os\..*', code of its own"):
+        with pytest.raises(ExportError, match=r"the file needs 'os\..*', which is custom code"):
             config_of(dict(metadata, config=text))
     for text in ("model = dict(type='A')", "__import__('os')", "{}"):
         with pytest.raises(ExportError, match="the file holds no config, or that of an earlier"):

@@ -81,7 +81,7 @@ def test_regions_keep_the_channels_of_the_map_they_are_cut_from() -> None:
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        (dict(neck=dict(in_channels=[1, 2])), "nothing in it is told"),
+        (dict(neck=dict(in_channels=[1, 2])), "no part of it reads"),
         (
             dict(neck=dict(type="RFP", rfp_backbone=dict(type="X"))),
             "RFP feeds its maps back into a backbone made for that",

@@ -64,6 +64,7 @@ def test_every_absolute_rate_of_a_schedule_is_scaled() -> None:
         ("mmengine.SGD", False),
         (torch.optim.SGD, False),
         ("NoSuchOptimizer", False),
+        ("", False),
     ],
 )
 def test_an_adam_is_known_by_its_class(kind: str | type, stays: bool) -> None:

@@ -59,7 +59,7 @@ def test_the_full_form_is_the_same_map() -> None:
         (["speed", "--sizes", "0x32"], "got '0x32'"),
         (["speed", "--rounds", "0"], "--rounds must be at least 1, got 0"),
         (["speed", "--reference", "pvtv2_b2"], "'pvtv2_b2' is not measured; there are sMLPNet-T"),
-        (["speed", "--mini"], "for configs of whole models"),
+        (["speed", "--mini"], "for configs of complete models"),
         (["speed", "--baseline", "tests"], "no mmsmlp in tests"),
         (["speed", "--out", "nowhere/x.json"], "nowhere/x.json cannot be written"),
         (["speed", "--out", "pyproject.toml"], "pyproject.toml is not a file of this tool"),

@@ -177,8 +177,8 @@ def change(weights: dict[str, Tensor], what: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("missing", r": 1 missing: token_mix\.4\.1\.fuse\.weight; --lenient goes on without$"),
-        ("left over", r": 1 left over: token_mix\.4\.1\.gate\.weight; --lenient goes on without$"),
+        ("missing", r": 1 missing: token_mix\.4\.1\.fuse\.weight; --lenient converts without$"),
+        ("left over", r": 1 left over: token_mix\.4\.1\.gate\.weight; --lenient converts without$"),
         (
             "wrong shape",
             r": 1 of a wrong shape: token_mix\.4\.1\.fuse\.weight is \(32, 95, 1, 1\), not "

@@ -189,7 +189,7 @@ def test_when_a_machine_is_lost_the_other_ends_and_both_resume(
         assert machines[0].returncode not in (0, None)
         (line,) = re.findall(r"^error: .*$", output, re.M)
         assert line.startswith("error: lost another process of the job (")
-        assert line.endswith("the same command with --resume goes on from the last checkpoint")
+        assert line.endswith("the same command with --resume continues from the last checkpoint")
 
         reached = int(re.search(r"iter_(\d+)\.pth", last.read_text())[1])
         options = ("--cfg-options", f"train_cfg.max_iters={reached + 5}")

@@ -21,7 +21,7 @@ SHORT = (
     *("train_dataloader.persistent_workers=False", "train_dataloader.batch_size=2"),
 )
 NO_VALIDATION = ("val_cfg=None", "val_dataloader=None", "val_evaluator=None")
-LAST = "the same command with --resume goes on from the last checkpoint"
+LAST = "the same command with --resume continues from the last checkpoint"
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_peers_count_what_was_counted_with_autograds_own_engine() -> None:
     ("arguments", "message"),
     [
         (["vit"], "there is no network 'vit'"),
-        (["nothing.py"], "of networks, not of whole models"),
+        (["nothing.py"], "for networks, not for complete models"),
         (
             ["swin_t", "--images", "8x8", "--sizes", "800x1344@3"],
             "--images: 800x1344@3 needs 3, got 1",

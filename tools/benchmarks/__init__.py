@@ -1,1 +1,1 @@
-"""What `tools/benchmark.py` consists of: how networks are measured, and what is told of it."""
+"""Parts of `tools/benchmark.py`: measurements and reports."""

@@ -27,7 +27,7 @@ LABELLED_SHARE = 0.06
 def draw_charts(
     runs: Sequence[Run], device: str, folder: Path, only: Sequence[str] | None = None
 ) -> list[Path]:
-    """Draw what can be drawn of the runs of a device.
+    """Draw charts of the runs of a device.
 
     Args:
         runs: Those of a file.
@@ -36,7 +36,7 @@ def draw_charts(
         only: Names of the pictures to write; all if None.
 
     Returns:
-        What was written.
+        The written files.
     """
     written = []
     for name, figure in _charts(runs, device):
@@ -122,7 +122,7 @@ def _show_sizes(ax: Axes, cases: Sequence[Case]) -> None:
 
 
 def time_by_group(found: Mapping[str, Profile], heading: str) -> Figure:
-    """A bar of each network, made of what its time goes into."""
+    """A bar for each network, divided by the shares of its time."""
     figure, ax = plt.subplots(figsize=(10, 2.2 + 0.6 * len(found)), layout="constrained")
     titles = list(found)
     ends = [0.0] * len(titles)

@@ -28,7 +28,7 @@ def seconds(run: Callable[[], None], device: str) -> float:
 
 
 def peak_memory(run: Callable[[], None], device: str) -> int | None:
-    """Bytes that it takes at most, beyond what the process holds before; unknown if not Linux."""
+    """Additional peak memory in bytes; only on Linux."""
     gc.collect()
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -37,7 +37,8 @@ def peak_memory(run: Callable[[], None], device: str) -> int | None:
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
     try:
-        # What earlier passes have freed goes back to the system, or it would hide what this takes.
+        # Memory freed by earlier passes is returned to the system; otherwise it would hide this
+        # one's.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     except (OSError, AttributeError):

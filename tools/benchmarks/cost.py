@@ -60,7 +60,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 @cache
 def without_numbers(name: str) -> nn.Module:
     network = NETWORKS[name]().to("meta")
-    network.eval()  # by itself: what it returns of mmdet's ResNet is None
+    network.eval()  # by itself: mmdet's ResNet returns None here
     return network
 
 

@@ -26,7 +26,7 @@ CALIBRATION_IMAGES = 4
 class ExportedPass(NetworkPass):
     """Passes through an exported backbone, on noise.
 
-    Ours is one file for all cases. A peer is exported anew for the size of each case, because most
+    Ours is one file for all cases. A peer is exported for the size of each case, because most
     of them have no graph for open sizes.
 
     Args:

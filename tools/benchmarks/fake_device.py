@@ -68,8 +68,8 @@ def to_fake(network: nn.Module) -> nn.Module:
 class Backward:
     """A backward pass by walking autograd's graph; the real engine insists on a device.
 
-    It takes the steps that the engine takes: nodes with the highest sequence number first, a sum
-    where several gradients meet, gradients cast and summed to what a node expects, hooks of
+    It takes the same steps as the engine: nodes with the highest sequence number first, a sum
+    where several gradients meet, gradients cast and summed to the node's shapes, hooks of
     tensors, and a copy into ``grad`` where memory formats differ. Hooks have to be registered
     within :meth:`watching_hooks`.
     """

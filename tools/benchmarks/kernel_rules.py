@@ -1,7 +1,7 @@
-"""Which kernels an operator launches on CUDA, and what they read, write and multiply.
+"""Kernels that an operator launches on CUDA, and their bytes and products.
 
 One operator is one kernel that reads its inputs and writes its outputs; views and empty tensors are
-none. What differs from that is a rule here, after what torch's CUDA backend does.
+none. Exceptions are rules here, from torch's CUDA backend.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Work(NamedTuple):
 
 
 class Call(NamedTuple):
-    """An operator, by its name without ``aten.``, and what went in and came out."""
+    """An operator, by its name without ``aten.``, with its inputs and outputs."""
 
     name: str
     args: tuple[Any, ...]
@@ -35,13 +35,13 @@ class Call(NamedTuple):
     written: int
 
 
-# Besides views, which their schema tells.
+# In addition to views, which have a schema.
 LAUNCH_NOTHING = {
     *["detach", "alias", "lift_fresh", "view", "_unsafe_view", "_reshape_alias", "resize_", "set_"],
     *["empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"],
     *["is_same_size", "is_pinned", "resolve_conj"],
 }
-# They do not read what they write over.
+# They do not read the tensors that they overwrite.
 OVERWRITE = {"fill_", "zero_", "copy_", "random_", "uniform_", "normal_", "bernoulli_"}
 
 
@@ -78,7 +78,7 @@ def kernels_of(
         operator: Of torch's dispatcher.
         args: Its arguments.
         kwargs: Those with a name.
-        result: What it gave.
+        result: Its result.
     """
     name = str(operator.overloadpacket).removeprefix("aten.")
     given = list(tensors_in(kwargs.get("out", ())))
@@ -159,7 +159,7 @@ def _made_contiguous(name: str, *tensors: Tensor) -> list[Work]:
 
 
 def _convolution(call: Call) -> list[Work]:
-    """The bias is added by a kernel of its own."""
+    """The bias is added by another kernel."""
     x, weight, bias = call.args[:3]
     y = call.outputs[0]
     works = _made_contiguous("convolution", x, weight)
@@ -200,7 +200,7 @@ def _norm_backward(call: Call) -> list[Work]:
 
 
 def _gather(call: Call) -> list[Work]:
-    """It reads what it writes, and the indices."""
+    """It reads as many elements as it writes, and the indices."""
     indices = sum(size_of(x) for x in call.inputs if not x.is_floating_point())
     return [Work(call.name, call.written + indices, call.written)]
 
@@ -212,7 +212,7 @@ def _scatter(call: Call) -> list[Work]:
 
 
 def _view_backward(call: Call) -> list[Work]:
-    """Zeros of the size of what was cut, and the gradient into them."""
+    """Zeros of the original size, and the gradient copied into them."""
     return [Work(call.name, call.read, call.read), Work(f"{call.name}, zeros", 0, call.written)]
 
 

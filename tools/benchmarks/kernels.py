@@ -1,4 +1,4 @@
-"""What a GPU is asked to do in a pass, counted without one: kernels, bytes, products and waits."""
+"""Cost of a pass on a GPU, counted without one: kernels, bytes, products and waits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .kernel_rules import Work, is_channels_last, kernels_of, tensors_in
 from .passes import PRECISIONS, Case
 from .subjects import Subject, build_network
 
-# In place of autocast: weights and images of half the size.
+# Instead of autocast: weights and images of half the size.
 WEIGHTS = {f"{name}_weights": PRECISIONS[name] for name in ("bf16", "fp16")}
 HALF = (torch.bfloat16, torch.float16)
 READS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2")
@@ -57,7 +57,7 @@ class Kernel:
     line: str
 
     def seconds(self, gpu: Gpu, launches: bool = True) -> float:
-        """On paper: whatever takes longest of a launch, the bytes and the products."""
+        """Estimated: the longest of the launch, the bytes and the products."""
         fast = self.dtype in HALF and not self.work.is_depthwise
         return max(
             gpu.launch if launches else 0.0,
@@ -72,7 +72,7 @@ class Counts:
 
     Args:
         kernels: In the order of their launch.
-        waits: What waits for the device or copies to it from the host, with the line.
+        waits: Operators that wait for the device or copy from the host, with the line.
         without_grad: Parameters that a backward pass left without a gradient.
     """
 
@@ -186,7 +186,7 @@ def count(
     Args:
         network: Any backbone; its parameters become fake.
         case: Of the pass; its precision may be one of ``WEIGHTS``, too.
-        images: Height and width of each image without its padding; the whole size if not given.
+        images: Height and width of each image without its padding; the full size if not given.
         with_lines: Whether to look for the lines that launch kernels, which takes longer.
     """
     dtype = WEIGHTS.get(case.precision)
@@ -206,7 +206,7 @@ def count(
                     stack.enter_context(warnings.catch_warnings())
                     warnings.simplefilter("ignore")
                     stack.enter_context(torch.autograd.detect_anomaly(check_nan=False))
-                # What is read from the device: where the images end.
+                # Read from the device: where the images end.
                 stack.enter_context(patch.object(FakeTensor, "tolist", _reads(mode, sizes)))
                 stack.enter_context(mode)
                 with _autocast(case.precision), nullcontext() if training else torch.no_grad():
@@ -291,7 +291,7 @@ def report(
     """Tables of all cases.
 
     Args:
-        subjects: What to count.
+        subjects: The networks.
         cases: Its passes.
         reference: Title of the network that ratios refer to.
         gpus: Keys of ``GPUS``, a table each.

@@ -12,7 +12,7 @@ from torch import Tensor
 from .clocks import seconds
 from .passes import PRECISIONS
 
-# Height and width of a map, channels in and out: large, and what the networks have at 800×1344.
+# Height and width of a map, channels in and out: large, and as in the networks at 800×1344.
 PRODUCTS = {
     "cpu": [(64, 64, 1024, 1024), (100, 168, 160, 480), (50, 84, 320, 960)],
     "cuda": [(64, 64, 1024, 1024), (64, 128, 4096, 4096), (200, 336, 160, 480)],

@@ -1,4 +1,4 @@
-"""What a measurement was made on; nothing in it names a computer, a person or a folder."""
+"""The machine of a measurement, without names of computers, persons or folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import mmsmlp
 
 from .subjects import ROOT
 
-# Of the flags of a processor, those that say how wide its arithmetic is.
+# Flags of a processor for the width of its arithmetic.
 FLAGS = r"avx\w*|amx\w*|fma\w*|f16c|asimd\w*|sve\w*|bf16|i8mm|neon"
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -39,7 +39,7 @@ def describe_machine(device: str) -> dict[str, Any]:
 
 
 def processor() -> dict[str, Any]:
-    """What the processor is, as far as the system tells."""
+    """The processor, if the system reports it."""
     cores = os.cpu_count()
     if not CPUINFO.exists():
         return dict(processor=platform.processor() or platform.machine(), cores=cores)
@@ -69,7 +69,7 @@ def system() -> str:
 
 
 def describe_software() -> dict[str, Any]:
-    """Versions of what takes part."""
+    """Versions of the software."""
     build = torch.__config__.show()
     libraries = {
         name: found[1]

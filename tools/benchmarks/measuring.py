@@ -38,7 +38,7 @@ class Settings:
 
 
 Results = list[dict[str, Any]]
-# Measures a case of several workers, and tells after each step.
+# Measures a case of several workers, and reports after each step.
 Method = Callable[[Sequence[Worker], Case, int, Callable[[], None]], Results]
 
 
@@ -53,10 +53,10 @@ def measure(
 
     Args:
         kind: ``'speed'`` or ``'profile'``.
-        subjects: Each gets a process of its own.
+        subjects: Each gets its own process.
         cases: What to measure.
         settings: How to measure.
-        store: Where to keep the run, again after each case.
+        store: Saves the run, after each case.
     """
     method, steps = METHODS[kind], settings.rounds + EXTRA if kind == "speed" else EXTRA
     run: Run = dict(
@@ -91,7 +91,7 @@ def measure(
 
 
 def description(subject: Subject) -> dict[str, Any]:
-    """What a file says of a subject."""
+    """Description of a subject in a file."""
     return dict(
         title=subject.title,
         name=Path(subject.name).name if subject.is_config else subject.name,
@@ -172,7 +172,7 @@ def _outcome(result: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def progress_bar(total: int) -> Iterator[Callable[[str], None]]:
-    """Shows how far a measurement is; yields what is to be called after each step."""
+    """Shows the progress of a measurement; yields a function to call after each step."""
     columns = [
         TextColumn("{task.description}"),
         BarColumn(),

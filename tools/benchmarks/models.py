@@ -1,4 +1,4 @@
-"""One pass through a whole model: an iteration without its optimizer, or a prediction."""
+"""One pass through a complete model: an iteration without its optimizer, or a prediction."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class ModelPass:
         self.batch = next(iter(Runner.build_dataloader(loader, seed=0)))
 
     def fetch(self) -> Any:
-        """What the next pass works on; made outside of what is timed."""
+        """Input of the next pass; made outside of the timed part."""
         # The same regions and points are drawn each time; models write into their samples.
         set_random_seed(0)
-        # Some losses follow the course of training, which a Runner would tell them.
+        # Some losses depend on the progress of training, which a Runner would set.
         MessageHub.get_current_instance().update_info_dict(dict(epoch=0, iter=1))
         return deepcopy(self.batch)
 
@@ -73,8 +73,8 @@ class ModelPass:
             loss.backward()
 
     def finish(self) -> None:
-        """Forget what the pass has left."""
+        """Free the results of the pass."""
         self.model.zero_grad(set_to_none=True)
 
     def multiply_adds(self) -> None:
-        """Unknown: what a head computes depends on what the model finds."""
+        """Unknown: the cost of a head depends on the predictions."""

@@ -21,13 +21,13 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 @dataclass(frozen=True)
 class Case:
-    """What a pass is like.
+    """Settings of a pass.
 
     Args:
         mode: One of ``MODES``.
         precision: One of ``PRECISIONS``; autocast, if less than full.
         size: Height and width of the images; the data's own if None.
-        batch: How many images; what the data loader gives if None.
+        batch: Number of images; the data loader's if None.
     """
 
     mode: str
@@ -96,12 +96,12 @@ class NetworkPass:
         self.network.train(case.mode == "training")
         self.forward = self.network
         if self.subject.compiled:
-            # Anew for each case: a second size would otherwise be compiled for all sizes.
+            # Again for each case: a second size would otherwise be compiled for all sizes.
             torch.compiler.reset()
             self.forward = torch.compile(self.network)
 
     def fetch(self) -> Tensor:
-        """What the next pass works on; made outside of what is timed."""
+        """Input of the next pass; made outside of the timed part."""
         return self.image
 
     def run(self, image: Tensor) -> None:
@@ -115,7 +115,7 @@ class NetworkPass:
             loss.backward()
 
     def finish(self) -> None:
-        """Forget what the pass has left."""
+        """Free the results of the pass."""
         self.network.zero_grad(set_to_none=True)
 
     def multiply_adds(self) -> int:

@@ -20,8 +20,8 @@ ELEMENTWISE = "additions and the like"
 REST = "rest"
 GROUPS = (PRODUCTS, DEPTHWISE, NORMS, SHIFTS, COPIES, ELEMENTWISE, REST)
 
-# What operations are called, without namespace, `_backward`, and the `_` of those in place; the
-# first pattern that fits decides. Convolutions are told apart by their weights before that.
+# Names of operations, without namespace, `_backward`, and the `_` of those in place; the first
+# pattern that fits decides. Before that, convolutions are separated by their weights.
 PATTERNS = {
     PRODUCTS: r".*conv(olution|[123]d|_depthwise).*|_convolution|(add|badd)?b?mm|addbmm|mv|dot"
     r"|matmul|_addmm_activation|.*linear(_pointwise|_backward_\w+)?"
@@ -44,7 +44,7 @@ def group_of(name: str, shapes: Sequence[Any] = ()) -> str:
 
     Args:
         name: As the profiler has it.
-        shapes: Those of its arguments, empty for what is no tensor.
+        shapes: Those of its arguments, empty for other objects than tensors.
     """
     bare = name.rpartition("::")[2].rstrip("_")
     backward = bare.endswith("_backward")
@@ -67,8 +67,8 @@ def _is_depthwise(shapes: Sequence[Any]) -> bool:
 def profile_passes(work: Any, device: str, rounds: int) -> dict[str, Any]:
     """Seconds of a pass by group, and the operations that take most.
 
-    Time counts where it is spent, not in what has called that. On a CPU, the rest has the Python
-    code between operations in it; on a GPU, only the time of kernels counts.
+    Time counts for the operation that spends it, not for its caller. On a CPU, the rest has the
+    Python code between operations in it; on a GPU, only the time of kernels counts.
 
     Args:
         work: A pass, with ``fetch``, ``run`` and ``finish``.

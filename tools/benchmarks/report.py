@@ -46,7 +46,7 @@ HEAD = ["median", "quartiles", "times as fast", "GFLOP/s", "of the limit", "peak
 
 
 def table_of_machine(runs: Sequence[Run], device: str) -> Rows:
-    """What the newest run of a device was made on."""
+    """Machine of the newest run of a device."""
     found = list(runs_of(runs, "speed", device))
     if not found:
         return [["machine", NOT_MEASURED]]
@@ -132,7 +132,7 @@ def table_of_details(runs: Sequence[Run], device: str, mode: str, precision: str
 
 
 def table_of_models(runs: Sequence[Run], device: str) -> Rows:
-    """Whole models on data of their configs."""
+    """Complete models on data of their configs."""
     rows = []
     for case, figures in speeds(runs, device).items():
         if case.size is None:
@@ -180,9 +180,9 @@ TABLES: dict[str, list[tuple[Callable[..., Rows], tuple[str, ...]]]] = {
 
 
 def tables(runs: Mapping[str, Sequence[Run]]) -> Iterator[str]:
-    """What was measured, in Markdown, by the runs of each device."""
+    """The measurements in Markdown, by the runs of each device."""
     for device, builders in TABLES.items():
         if device == "cuda" and not runs[device]:
-            continue  # docs/gpu_on_paper.md has what is counted without one
+            continue  # docs/gpu_on_paper.md has the counts without a GPU
         for builder, arguments in builders:
             yield markdown_table(builder(runs[device], device, *arguments))

@@ -1,7 +1,7 @@
-"""The file of a measurement, and the figures that follow from what it holds.
+"""The file of a measurement, and the figures computed from it.
 
 A file is a list of runs. A run has its machine, software, settings and limits, and for each case
-what was measured of each subject: the seconds of all rounds, or the groups of a profile.
+the measurements of each subject: the seconds of all rounds, or the groups of a profile.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Store:
             raise ResultsError(f"{path} cannot be written: no such folder, or no permission")
 
     def write(self, run: Run) -> None:
-        """Write the file anew, with this run as the last one; what was there stays until then."""
+        """Write the file again atomically, with this run as the last one."""
         if self.path is None:
             return
         text = json.dumps(dict(runs=[*self.before, run]), indent=1, ensure_ascii=False) + "\n"
@@ -67,7 +67,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of a subject in a case.
+    """Measurements of a subject in a case.
 
     Args:
         seconds: Median over the rounds.
@@ -97,12 +97,12 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def ratio_by_round(seconds: Sequence[float], reference: Sequence[float]) -> float:
-    """How many times as fast as the reference: the median of what each round says."""
+    """How many times as fast as the reference: the median over the rounds."""
     return median(other / own for own, other in zip(seconds, reference, strict=True))
 
 
 def figures_of(run: Run, case: Mapping[str, Any]) -> dict[str, Figures]:
-    """What follows from the rounds of a case, by title; without subjects that failed."""
+    """Figures from the rounds of a case, by title; without subjects that failed."""
     rounds = {r["subject"]: r for r in case["results"] if "error" not in r}
     reference = run["settings"]["reference"]
     rates = run["limits"].get(case["precision"])

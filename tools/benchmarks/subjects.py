@@ -1,4 +1,4 @@
-"""What can be measured: our backbones, their peers in mmdet and mmpretrain, whole models."""
+"""Subjects to measure: our backbones, their peers in mmdet and mmpretrain, complete models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import nn
 
 from .deforming import with_deform_conv
 
-# Holds the package: a checkout, or where it is installed. It is not imported yet: a worker tells
-# what goes wrong in it.
+# Has the package: a checkout, or an installation. It is not imported here, so that a worker reports
+# its errors.
 ROOT = Path(importlib.util.find_spec("mmsmlp").origin).resolve().parents[1]
 # The same for every network that has it: it costs a pass over each residual branch in training.
 DROP_PATH_RATE = 0.1
@@ -92,15 +92,15 @@ RUNTIMES = {
 
 
 class SubjectError(ValueError):
-    """There is nothing of this name to measure; the message says what there is."""
+    """There is no subject of this name; the message lists the names."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Something to measure, in a process of its own.
+    """A subject to measure, in its own process.
 
     Args:
-        name: A key of ``TITLES`` or ``PEERS``, or a config of a whole model.
+        name: A key of ``TITLES`` or ``PEERS``, or a config of a complete model.
         checkout: The checkout of this repository whose ``mmsmlp`` is measured.
         with_cp: Whether blocks recompute their activations in the backward pass.
         compiled: Whether it goes through ``torch.compile``.
@@ -127,7 +127,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """What tables and charts call it."""
+        """Its title in tables and charts."""
         if self.is_config:
             title = Path(self.name).stem
         else:
@@ -161,9 +161,9 @@ def check_names(names: Sequence[str]) -> None:
                 "and configs, whose names end in .py"
             )
     if len({is_config(name) for name in names}) > 1:
-        raise SubjectError("networks and configs of whole models cannot be measured in one run")
+        raise SubjectError("networks and configs of complete models cannot be measured in one run")
     if len(set(names)) < len(names):
-        raise SubjectError(f"every network is to be named once, got {' '.join(names)}")
+        raise SubjectError(f"every network must be named once, got {' '.join(names)}")
 
 
 def variants(
@@ -173,7 +173,7 @@ def variants(
     baseline: Path | None,
     exported: Sequence[str] = (),
 ) -> list[Subject]:
-    """Subjects, and after them the same ones as they are otherwise.
+    """Subjects, and after them their variants.
 
     Args:
         subjects: Those to begin with.

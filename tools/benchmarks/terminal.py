@@ -1,4 +1,4 @@
-"""What a measurement says, on the terminal."""
+"""Output of a measurement on the terminal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show(run: Run, console: Console) -> int:
 
 def _speed_table(run: Run, entry: dict[str, Any]) -> Table:
     rows = [[title, *cells_of(f)] for title, f in figures_of(run, entry).items()]
-    # Of a whole model, nobody knows the multiply-adds.
+    # The multiply-adds of a complete model are unknown.
     columns = [c for c in zip(["network", *HEAD], *rows, strict=True) if any(c[1:])]
     table = Table(caption=f"times as fast as {run['settings']['reference']}")
     for head, *_ in columns:

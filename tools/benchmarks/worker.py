@@ -26,10 +26,10 @@ SETTLING = 0.02
 
 
 class RequestHandler:
-    """What can be asked for; each method is a request.
+    """Requests to a worker, a method each.
 
     Args:
-        subject: What to measure; None for the machine alone.
+        subject: The subject; None for the machine alone.
         device: ``'cpu'`` or ``'cuda'``.
         threads: Of torch.
     """
@@ -41,7 +41,7 @@ class RequestHandler:
         self.work: Any = None
 
     def prepare(self, case: dict[str, Any]) -> int | None:
-        """Build what is not there yet and warm up; returns the multiply-adds of a pass."""
+        """Build missing parts and warm up; returns the multiply-adds of a pass."""
         if self.work is None:
             self._check_checkout()
             if self.subject.is_config:
@@ -91,7 +91,7 @@ class RequestHandler:
 
 
 def main() -> None:
-    # Whatever libraries print goes to the errors, and replies to where nobody else writes.
+    # Output of libraries goes to stderr, and replies to a separate stream.
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     handler = RequestHandler(**json.loads(sys.argv[1]))
@@ -99,7 +99,7 @@ def main() -> None:
         request, arguments = json.loads(line)
         try:
             reply = dict(value=getattr(handler, request)(**arguments))
-        except Exception as error:  # whatever a network raises is a result, too
+        except Exception as error:  # any error of a network is a result, too
             reply = dict(error=f"{type(error).__name__}: {' '.join(str(error).split())}")
         print(json.dumps(reply), file=replies, flush=True)
 

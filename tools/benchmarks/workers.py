@@ -31,7 +31,7 @@ class Worker:
     """A process with a subject in it, started when first asked.
 
     Args:
-        subject: What to measure; None for the machine alone.
+        subject: The subject; None for the machine alone.
         device: ``'cpu'`` or ``'cuda'``.
         threads: Of torch.
     """

@@ -1,6 +1,6 @@
-"""Renew what the documents say of cost: their tables, and the charts of docs/cost.md.
+"""Renew the cost tables of the documents, and the charts of docs/cost.md.
 
-Multiply-adds are counted anew; times come from the files in benchmarks/.
+Multiply-adds are counted again; times come from the files in benchmarks/.
 """
 
 import argparse

@@ -12,6 +12,6 @@ def renew_tables(document: Path, *tables: str, below: str = "") -> None:
     start = text.index(below) + len(below)
     parts = re.split(r"(?m)((?:^\|.*\n)+)", text[start:])
     there = len(parts) // 2
-    assert there >= len(tables), f"{document} has {there} tables, {len(tables)} are to be written"
+    assert there >= len(tables), f"{document} has {there} tables, {len(tables)} must be written"
     parts[1 : 2 * len(tables) : 2] = tables
     document.write_text(text[:start] + "".join(parts))

@@ -1,4 +1,4 @@
-"""Repeat an experiment of the documentation; started again, it goes on where it stopped."""
+"""Repeat an experiment of the documentation; after an interruption, it continues."""
 
 import argparse
 from pathlib import Path
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument(
         "--jobs", type=int, default=2, help="how many trainings run side by side (default: 2)"
     )
-    parser.add_argument("--list", action="store_true", help="say what is done and what is not")
+    parser.add_argument("--list", action="store_true", help="show which trainings are done")
     parser.add_argument(
         "--networks",
         nargs="+",
@@ -61,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="the same command goes on where it stopped")
+    run(main, interrupted="the same command continues")

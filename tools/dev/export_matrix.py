@@ -1,6 +1,6 @@
 """Export the segmentors and dense detectors of the swap's table, and compare the files with them.
 
-Prints what works, or with --write renews the table of it in docs/deployment.md.
+Prints the results, or with --write renews the table in docs/deployment.md.
 """
 
 import argparse
@@ -36,7 +36,7 @@ NAMES = [
 # The last is no multiple of anything that models pad to.
 SIZES = ((96, 160), (320, 256), (301, 205))
 LOOP = "its head goes through the images of a batch in Python"
-# In words, by what the errors of some models say.
+# Explanations of the errors of some models.
 REASONS = {
     "dyhead": (
         "Offset spatial",
@@ -65,7 +65,7 @@ def check(name: str) -> str | None:
     """Export, run and compare.
 
     Returns:
-        What sizes the model does not take, if there are such.
+        Sizes that the model does not accept, if any.
 
     Raises:
         ExportError: If a model cannot be exported, or its file gives something else.

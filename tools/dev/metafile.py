@@ -1,4 +1,4 @@
-"""Write `configs/metafile.yml`, which OpenMMLab's tools read: every config and what it costs."""
+"""Write `configs/metafile.yml`, which OpenMMLab's tools read: every config and its cost."""
 
 import argparse
 from collections.abc import Iterator

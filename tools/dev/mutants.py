@@ -16,7 +16,7 @@ import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = Path(__file__).parent / "mutants"
-# What the tests need of the repository.
+# Files of the repository that the tests need.
 PARTS = ("configs", "mmsmlp", "requirements", "tests", "tools", "pyproject.toml", "setup.py")
 LIBRARIES = ("mmdet.models", "mmseg.models", "mmpretrain.models")
 TIMEOUT = 300  # of seconds, for the tests of one mutant
@@ -29,9 +29,9 @@ class Mutant:
 
     Attributes:
         path: Of the file, from the root of the repository.
-        before: A text that is there once.
-        after: What stands there instead.
-        why: What a user would get.
+        before: A text that occurs once.
+        after: Its replacement.
+        why: The effect for a user.
         tests: Of the suite, those that should fail.
         survives: Why none of them does, if so.
     """
@@ -47,7 +47,7 @@ class Mutant:
         return f"{self.path}: {self.why}"
 
     def problem(self) -> str:
-        """What keeps the change from being made; nothing if it can be."""
+        """Reason why the change cannot be made; empty if it can."""
         file = ROOT / self.path
         count = file.read_text().count(self.before) if file.is_file() else 0
         if self.before == self.after:
@@ -67,7 +67,7 @@ def read_mutants() -> Iterator[Mutant]:
 def run_tests(tests: tuple[str, ...], mutant: Mutant | None = None) -> tuple[int, str]:
     """Run tests on a copy of the package, changed if there is a mutant.
 
-    They run in a fork of this process, which has imported what takes long.
+    They run in a fork of this process, which has imported the slow modules.
 
     Returns:
         The exit code of pytest, or that of failed tests where they take for ever, and the output.
@@ -103,7 +103,7 @@ def _pytest(folder: str, tests: tuple[str, ...]) -> None:
 
 
 def judge(mutant: Mutant) -> str:
-    """One line on a mutant; it begins with ``caught``, ``listed`` or what is wrong."""
+    """One line on a mutant; it begins with ``caught``, ``listed`` or the error."""
     code, output = run_tests(mutant.tests, mutant)
     if code not in (0, TESTS_FAILED, BROKEN_IMPORT):
         return f"ERROR     {mutant}: {output.strip().splitlines()[-1]}"
@@ -129,7 +129,7 @@ def main() -> None:
     tests = tuple(sorted({test for mutant in mutants for test in mutant.tests}))
     code, output = run_tests(tests)
     if code != 0:
-        sys.exit(f"{output}\nthe tests fail without a mutant: they can tell nothing")
+        sys.exit(f"{output}\nthe tests fail without a mutant, so they show nothing")
     counts = dict.fromkeys(("caught", "listed"), 0)
     for line in map(judge, mutants):
         print(line, flush=True)

@@ -105,7 +105,7 @@ WITH_B2 = (
     *("mask_rcnn_{}_3x", "cascade_mask_rcnn_{}_3x", "upernet_{}"),
     *("mask2former_coco_{}", "mask2former_ade20k_{}"),
 )
-# What CycleMLP's paper prints.
+# Figures of CycleMLP's paper.
 PAPER = {
     "mask_rcnn_cyclemlp_b1_pvt": "39.4 / 36.8",
     "mask_rcnn_cyclemlp_b2_pvt": "41.7 / 38.2",

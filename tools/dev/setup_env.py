@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prepares .venv: the pinned environment in which this project trains and is tested.
 
-Safe to repeat and to interrupt: pip finds out for itself what is already there, and the stamp that
+Safe to repeat and to interrupt: pip skips installed packages, and the stamp that
 says "ready" is written last. Standard library only, for it runs before there is anything else.
 With OPERATORS=compiled in the environment, mmcv's operators are compiled, too.
 """
@@ -36,7 +36,7 @@ STEPS = 4
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 GIGABYTES = {VENV: 7.0, Path(tempfile.gettempdir()): 3.0, CACHE: 3.0}
 
-# What pip and the compiler say when something outside this project is amiss, most telling first.
+# Messages of pip and the compiler for errors outside of this project, most specific first.
 DIAGNOSES = [
     (r"No space left on device", "the disk is full"),
     (
@@ -71,7 +71,7 @@ DIAGNOSES = [
         "the package index cannot be reached (check the network, https_proxy and PIP_INDEX_URL)",
     ),
     (
-        # The second is what pip says of a package whose pinned version it does not find.
+        # The second is pip's message if it does not find a pinned version.
         r"(?:No matching distribution found for|Cannot install) (?P<what>\S+)",
         "the package index does not offer {what} (check PIP_INDEX_URL and PIP_NO_INDEX)",
     ),
@@ -81,11 +81,11 @@ DIAGNOSES = [
 
 
 class SetupError(Exception):
-    """Something that the user can fix, told in one line."""
+    """An error that the user can fix, in one line."""
 
 
 def diagnose(log: str) -> str:
-    """What went wrong, from the output of pip or the compiler."""
+    """The error, from the output of pip or the compiler."""
     for pattern, message in DIAGNOSES:
         found = re.search(pattern, log)
         if found:
@@ -112,7 +112,7 @@ def missing_space(needs: dict[Path, float]) -> Iterator[str]:
 
 
 def environment_key() -> str:
-    """Changes with whatever the environment is made from, and when it is moved."""
+    """Changes with the inputs of the environment, and with its folder."""
     digest = hashlib.sha256(f"{sys.version_info[:2]} {ROOT}".encode())
     sources = [ROOT / "pyproject.toml", ROOT / "setup.py", *REQUIREMENTS.rglob("*.to?l")]
     for path in sorted([*sources, *REQUIREMENTS.glob("*.txt")]):
@@ -153,11 +153,11 @@ class Setup:
         print(f"        ready after {self.elapsed}", flush=True)
 
     def create_venv(self) -> None:
-        """Makes .venv unless a sound one is there, and drops what pip left half-installed."""
+        """Makes .venv unless a working one exists, and removes half-installed packages."""
         self.step("preparing .venv")
         site = VENV / "lib/python{}.{}/site-packages".format(*sys.version_info)
-        # `activate` is what venv writes last. It names the folder, which a moved copy is not in.
-        # Names with ~ are what pip had put aside when it was stopped in the middle of an update.
+        # venv writes `activate` last. It has the folder, which differs in a moved copy. pip renames
+        # packages with ~ during an update, and leaves them if it is stopped.
         activate = VENV / "bin/activate"
         whole = PYTHON.exists() and activate.exists() and str(VENV) in activate.read_text()
         if not whole or not site.is_dir() or any(site.glob("~*")):
@@ -171,13 +171,13 @@ class Setup:
         self.pip("install", "-q", "--no-deps", "--no-build-isolation", stand_in)
 
     def install_packages(self) -> None:
-        """Installs all but mmcv."""
+        """Installs everything except mmcv."""
         self.step("installing torch and the OpenMMLab libraries (about 3 GB to download)")
         lines = (REQUIREMENTS / "onedl.txt").read_text().splitlines()
         libraries = [line for line in lines if line and not line.startswith(("#", "onedl-mmcv"))]
         names = ("runtime", "dev", "demo", "deploy")
         files = [arg for name in names for arg in ("-r", f"requirements/{name}.txt")]
-        # What comes without a wheel is built with the pinned setuptools, too.
+        # Packages without a wheel are built with the pinned setuptools, too.
         self.pip("install", "--build-constraint", CONSTRAINTS, *files, *libraries)
 
     def install_mmcv(self) -> None:
@@ -283,13 +283,13 @@ def set_up() -> None:
 
 
 def main() -> int:
-    """Runs the set-up; whatever stops it is told in one line."""
+    """Runs the set-up; an error or interruption is one line."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         set_up()
     except KeyboardInterrupt:
-        print("\nsetup: interrupted; the same command goes on from here", file=sys.stderr)
+        print("\nsetup: interrupted; the same command continues from here", file=sys.stderr)
         return 130
     except (SetupError, OSError) as error:
         print(f"setup: {error}", file=sys.stderr)

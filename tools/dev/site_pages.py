@@ -1,7 +1,7 @@
-"""What MkDocs is told about this repository: READMEs are start pages, linked files have pages.
+"""Pages for MkDocs: READMEs are start pages, linked files have pages.
 
-Links of the documents are those of the repository, as code hosts show them. One to a document stays
-what it is; one to a file or folder outside of `docs` leads to a page of its text.
+Links of the documents are those of the repository, as code hosts show them. A link to a document
+stays; a link to a file or folder outside of `docs` leads to a page of its text.
 """
 
 import posixpath

@@ -1,6 +1,6 @@
 """Swap small backbones into models that mmdet and mmseg ship; train and test each for a step.
 
-Prints what works, or with --write renews the table of it in docs/swap.md.
+Prints the results, or with --write renews the table in docs/swap.md.
 """
 
 import argparse
@@ -125,7 +125,7 @@ SIZE = 64
 
 
 def shrink(node: Any) -> None:
-    """Make a model smaller where that does not change what it is, in place."""
+    """Make a model smaller in place, without changing its kind."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key in SMALL and isinstance(value, int):
@@ -209,7 +209,7 @@ def check(name: str, backbone: str) -> None:
     model.init_weights()
     data = batch(cfg)
     model.train()
-    # Some losses follow the course of training, which a Runner would tell them.
+    # Some losses depend on the progress of training, which a Runner would set.
     MessageHub.get_current_instance().update_info_dict(dict(epoch=0, iter=1))
     inputs = model.data_preprocessor(deepcopy(data), True)
     losses, _ = model.parse_losses(model._run_forward(inputs, mode="loss"))
@@ -232,7 +232,7 @@ def outcomes(
     refusal: type[Exception],
     processes: int,
 ) -> dict[tuple[str, ...], str]:
-    """What to say of each case: its reason for not working, or what a check has to say.
+    """Result of each case: its known reason for failing, or the result of a check.
 
     Args:
         check: Raises an error if a case does not work.
@@ -248,7 +248,7 @@ def outcomes(
 def outcome(
     check: Callable[..., str | None], refusal: type[Exception], case: tuple[str, ...]
 ) -> str:
-    """What to say of a case; empty if it works."""
+    """Error of a case; empty if it works."""
     torch.set_num_threads(1)
     try:
         return check(*case) or ""

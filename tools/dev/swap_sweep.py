@@ -38,7 +38,7 @@ def shipped(library: str) -> list[str]:
 
 
 def outcome(name: str) -> str:
-    """What becomes of a config: SWAPPED, or in words why it is not; without a machine's paths."""
+    """Result for a config: SWAPPED, or the error; without a machine's paths."""
     packages = configs_of(name.partition("::")[0]).parents[2]
     return _outcome(name).replace(f"{packages}/", "")
 
@@ -63,7 +63,7 @@ def _outcome(name: str) -> str:
 
 
 def summary(outcomes: Mapping[str, str]) -> str:
-    """Markdown table, a library a row: how many configs became what."""
+    """Markdown table with a library in each row: number of configs by result."""
     rows = []
     for library in LIBRARIES:
         mine = [text for name, text in outcomes.items() if name.startswith(f"{library}::")]

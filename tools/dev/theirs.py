@@ -1,4 +1,4 @@
-"""Run the libraries' own tests of models with small backbones of ours, and write docs/theirs.md.
+"""Run the libraries' own tests with our small backbones, and write docs/theirs.md.
 
 The checkouts are those of the user, at the versions that are installed; nothing of them is copied.
 """
@@ -73,7 +73,7 @@ def outcome(test: dict) -> str:
 
 
 def run_tests(library: str, checkout: Path, network: str, options: list[str]) -> list[dict]:
-    """Run a library's tests with a network of ours; a dict for each test."""
+    """Run a library's tests with one of our networks; a dict for each test."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.jsonl"
         report.touch()

@@ -1,4 +1,4 @@
-"""A plugin of pytest: models that a library's own tests build get a small backbone of ours.
+"""A pytest plugin: models in a library's own tests get one of our small backbones.
 
 `tools/dev/theirs.py` runs them with it. The model registries of the library and of mmengine are
 patched: a config of a model with a backbone is swapped before it is built. Each test adds a line of
@@ -36,7 +36,7 @@ swaps = 0
 
 
 def of_same_channels(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A backbone of ours with the channels of the old one, so nothing else changes.
+    """One of our backbones with the channels of the old one, so nothing else changes.
 
     They are those of its first stages for mmseg, whose tests have images of 8 pixels and batch
     norms behind the backbone, and of its last ones for mmpretrain.
@@ -53,7 +53,7 @@ def of_same_channels(old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def swapped(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The config of a model with a backbone of ours; others stay as they are."""
+    """The config of a model with one of our backbones; others are not changed."""
     global swaps
     backbone = cfg.get("backbone") if isinstance(cfg, Mapping) else None
     if not isinstance(backbone, Mapping) or "mmsmlp" in str(backbone.get("type")):
@@ -71,7 +71,8 @@ def swapped(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def patch_registry() -> None:
-    """Swap whatever the registries of models build; mmdet's configs are the checkout's."""
+    """Swap the backbones of all models that registries build; mmdet's configs are the
+    checkout's."""
     for library in (LIBRARY, "mmengine"):
         models = importlib.import_module(f"{library}.registry").MODELS
 
@@ -94,7 +95,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write a line for each test, and for what goes wrong before or after it."""
+    """Write a line for each test, and for errors before or after it."""
     if report.when != "call" and report.passed:
         return
     reason = ""

@@ -114,11 +114,11 @@ class ExactResumeHook(Hook):
         if images >= place["num_images"] and not self._is_endless():  # an epoch before its end
             return number, len(self.batches) * self.batch_size, ""
         if (place["num_images"], place["order"]) != (self._num_images(runner), self.order):
-            return number, 0, f"the training set or its sampler was changed: {where} starts anew"
+            return number, 0, f"the training set or its sampler was changed: {where} starts again"
         if size == self.batch_size:
             return number, images, ""
         if self.order not in CONTIGUOUS:
-            return number, 0, f"the total batch size was {size}: {where} starts anew"
+            return number, 0, f"the total batch size was {size}: {where} starts again"
         again = images % self.batch_size
         return number, images, f"the total batch size was {size}: {again} images are repeated"
 

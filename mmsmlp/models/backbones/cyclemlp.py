@@ -17,6 +17,7 @@ from mmsmlp.models.layers import (
     LayerNorm2d,
     Linear,
     OverlapPatchEmbed,
+    check_positive,
     check_wholes,
 )
 from mmsmlp.registry import MODELS
@@ -140,6 +141,8 @@ class CycleMLP(PyramidBackbone):
         check_wholes("embed_dims", channels, least=4)  # a quarter of them weighs the branches
         if not isinstance(ratios, Sequence) or len(ratios) != len(channels):
             raise ValueError(f"mlp_ratios must be {len(channels)}, one per stage, got {ratios!r}")
+        for ratio in ratios:
+            check_positive("mlp_ratios", ratio)
 
         super().__init__(
             lambda stage, drop_path: CycleMLPBlock(channels[stage], ratios[stage], drop_path),

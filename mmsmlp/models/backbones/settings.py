@@ -120,7 +120,7 @@ def resolve_training_padding(value: str) -> str:
     """
     if value in TRAINING_PADDING:
         return value
-    if value not in FORMER_TRAINING_PADDING:
+    if not isinstance(value, str) or value not in FORMER_TRAINING_PADDING:
         raise ValueError(f"training_padding must be one of {TRAINING_PADDING}, got {value!r}")
     word = FORMER_TRAINING_PADDING[value]
     print_log(

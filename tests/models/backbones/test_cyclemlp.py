@@ -120,7 +120,7 @@ def test_a_size_that_nothing_divides_is_padded_at_the_bottom_and_right(converted
         (dict(arch="b6"), "arch must be one of .'b1', 'b2', 'b3', 'b4', 'b5'. or a dict, got 'b6'"),
         (dict(arch=dict(ARCH, mlp_ratios=(4, 4))), r"mlp_ratios must be 4, one per stage, got \(4"),
         (dict(arch=dict(ARCH, mlp_ratios=4)), "mlp_ratios must be 4, one per stage, got 4"),
-        (dict(arch=dict(ARCH, mlp_ratios=(4, 4, 0, 4))), "mlp_ratio must be finite and above 0"),
+        (dict(arch=dict(ARCH, mlp_ratios=(4, 4, 0, 4))), "mlp_ratios must be finite and above 0"),
         (dict(arch=dict(ARCH, embed_dims=(2, 4, 8, 8))), "embed_dims must each be at least 4"),
     ],
 )

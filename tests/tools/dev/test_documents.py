@@ -19,7 +19,7 @@ def test_tables_are_renewed_in_order_and_the_rest_stays(tmp_path: Path) -> None:
     new = [markdown_table([[name], [r"\1"], ["x"]]) for name in "de"]
     renew_tables(document, *new)
     assert document.read_text() == f"# T\n\n{new[0]}\nbetween a | b\n\n{new[1]}\n{old[2]}end\n"
-    with pytest.raises(AssertionError, match="has 3 tables, 4 are to be written"):
+    with pytest.raises(AssertionError, match="has 3 tables, 4 must be written"):
         renew_tables(document, *new, *new)
 
 

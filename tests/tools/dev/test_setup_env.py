@@ -126,7 +126,7 @@ def test_interrupt_is_one_line_and_leaves_nothing_running(sandbox, number):
     child.send_signal(number)
     _, err = child.communicate(timeout=120)
     assert child.returncode == 130
-    assert err.strip() == "setup: interrupted; the same command goes on from here"
+    assert err.strip() == "setup: interrupted; the same command continues from here"
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
     assert not (sandbox.bin.parent / "mmsmlp-ready").exists()

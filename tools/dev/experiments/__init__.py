@@ -1,1 +1,1 @@
-"""What the experiments of the documentation consist of; `tools/dev/experiment.py` runs them."""
+"""Experiments of the documentation; `tools/dev/experiment.py` runs them."""

@@ -42,7 +42,7 @@ def is_done(job: Job, root: Path) -> bool:
 
 
 def run_jobs(jobs: Sequence[Job], root: Path, workers: int) -> None:
-    """Run what is not done yet, each command with one thread and a log in its folder.
+    """Run unfinished jobs, each command with one thread and a log in its folder.
 
     Args:
         jobs: In the order of preference.
@@ -57,7 +57,7 @@ def run_jobs(jobs: Sequence[Job], root: Path, workers: int) -> None:
     sorter.prepare()
     processes: set[subprocess.Popen] = set()
     running: dict[Future, str] = {}
-    # Latecomers go before what was ready early but comes later in the order.
+    # Jobs that become ready late still keep their place in the order.
     ready: list[str] = []
     position = {job.name: i for i, job in enumerate(jobs)}
     columns = [

@@ -1,4 +1,4 @@
-"""Train a detector on mini scenes, each resized by a factor of its own."""
+"""Train a detector on mini scenes, each resized by a random factor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 from mmsmlp.engine.runner import base_parser, build_runner, load_config, report, resume_from, run
 
-# The longer side of a scene in pixels, and what it is multiplied by.
+# The longer side of a scene in pixels, and its factors.
 SIDE, FACTORS = 160, (0.6, 1.6)
 
 
@@ -25,7 +25,7 @@ def resize_each(cfg: Config) -> None:
 
 def main() -> None:
     parser = base_parser(__doc__)
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--resume", action="store_true", help="resume from the last checkpoint")
     args = parser.parse_args()
     args.mini = True
     cfg = load_config(args)
@@ -38,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, interrupted="the same command with --resume goes on from the last checkpoint")
+    run(main, interrupted="the same command with --resume continues from the last checkpoint")

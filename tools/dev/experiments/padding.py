@@ -1,4 +1,4 @@
-"""What it brings to crop padding in training, on batches of images that differ in size."""
+"""Effect of cropped padding in training, on batches of images that differ in size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .training import last_metric, spread, train_job
 
 DATA = ("data/camvid",)
 ITERATIONS = 600
-# What `training_padding` is, and what the tables call it.
+# Values of `training_padding`, and their names in the tables.
 PADDING = {"include": "included", "crop": "cropped"}
 NETWORKS = {
     "smlpnet": "sMLPNet",
@@ -24,7 +24,7 @@ NETWORKS = {
     "s2mlpv2": "S²-MLPv2",
     "s2mlp": "S²-MLP",
 }
-# What is measured, by data set and its name in the logs, in percent.
+# Metrics, by data set and name in the logs, in percent.
 METRICS = {
     "mini": {"box AP": ("coco/bbox_mAP", 100), "mask AP": ("coco/segm_mAP", 100)},
     "camvid": {"mIoU": ("mIoU", 1)},
@@ -68,7 +68,7 @@ def folder(data: str, network: str, padding: str, seed: int) -> str:
 def results(root: Path) -> dict:
     """Metrics in percent by data set, network and treatment of padding: a list over seeds.
 
-    What is not finished is None there.
+    Unfinished trainings are None there.
     """
     done = {job.name for job in jobs(root) if is_done(job, root)}
     figures: dict = {}
@@ -92,7 +92,7 @@ def cell(values: list[float | None]) -> str:
 
 
 def tables(figures: dict) -> list[str]:
-    """In Markdown: networks by treatment of padding, and what cropping it changed."""
+    """In Markdown: networks by treatment of padding, and the change by cropping."""
     metrics = [(data, name) for data in figures for name in METRICS[data]]
     titles = [f"{data}, {name}" for data, name in metrics]
     rows = [["network", "padding in training", *titles]]

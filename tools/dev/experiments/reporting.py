@@ -1,4 +1,4 @@
-"""What an experiment found, put into the documentation."""
+"""Writing an experiment's results into the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings as jobs, and what they measured."""
+"""Trainings as jobs, and their metrics."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def train_job(
     tool: str = "tools/train.py",
     **options: Any,
 ) -> Job:
-    """Training of a config of `configs/experiments`, which goes on where it stopped.
+    """Training of a config from `configs/experiments`, which can be resumed.
 
     Args:
         name: Of the job.
         config: Name of the config.
         root: The experiment's folder.
         needs: Names of the jobs that must be finished before.
-        tool: What trains.
-        options: What `--cfg-options` gets, with `__` for the dots of a key.
+        tool: The training tool.
+        options: Arguments of `--cfg-options`, with `__` for the dots of a key.
     """
     settings = [f"{key.replace('__', '.')}={value}" for key, value in options.items()]
     return Job(
@@ -56,5 +56,5 @@ def last_metric(folder: Path, metric: str) -> float:
 
 
 def spread(values: list[float]) -> str:
-    """Mean and standard deviation over runs; of one, what it has."""
+    """Mean and standard deviation over runs; for one run, its value."""
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")

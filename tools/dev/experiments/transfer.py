@@ -1,4 +1,4 @@
-"""CIFAR-10 to CamVid: what pretraining brings to small networks."""
+"""CIFAR-10 to CamVid: the effect of pretraining on small networks."""
 
 from __future__ import annotations
 
