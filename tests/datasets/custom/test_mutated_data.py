@@ -175,6 +175,7 @@ def test_mutated_annotations(scene: tuple[Path, dict[str, Any]], data: st.DataOb
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @MANY
 @given(st.data())
 def test_many_mutated_annotations(scene: tuple[Path, dict], data: st.DataObject) -> None:
