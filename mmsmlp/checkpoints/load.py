@@ -356,7 +356,8 @@ def _load_backbone(module: nn.Module, weights: Mapping[str, Tensor]) -> tuple[st
 
 def split_pretrained(init_cfg: Any) -> tuple[list[dict], list[dict]]:
     """Split initialisers into all others and those of mmengine's ``Pretrained``."""
-    configs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []
+    configs = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+    configs = [] if init_cfg is None else configs
     if not all(isinstance(cfg, Mapping) and "type" in cfg for cfg in configs):
         raise TypeError(f"init_cfg must be a dict with a type, or a list of such, got {init_cfg!r}")
     pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]
