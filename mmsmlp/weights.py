@@ -21,7 +21,7 @@ class Weights:
         source: Repository of the authors, whose names :mod:`mmsmlp.checkpoints.sources` converts.
         url: Address of the file.
         licence: Under which they are published.
-        task: What the network was trained for.
+        task: The network's training task.
     """
 
     name: str

@@ -34,6 +34,9 @@ PATTERNS = {
     r"(is|are) not there": "missing",
 }
 WORDS = {re.compile(rf"\b{pattern}\b", re.IGNORECASE): use for pattern, use in PATTERNS.items()}
+# A clause with "what" in place of a noun; questions may begin with it.
+CLAUSE = re.compile(r"(?:^|: )(?:# |#+ )?What\b[^?]*$")
+WORDS[CLAUSE] = "a noun: the input, the result, the effect"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CURRENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]  # it describes the past
 CODE = sorted(path for folder in ("mmsmlp", "tools") for path in (ROOT / folder).rglob("*.py"))

@@ -190,11 +190,11 @@ def check_loading(
 
     Args:
         model: The model, wrapped or not.
-        checkpoint: What it is about to load.
+        checkpoint: The checkpoint to load.
         needs: The part that must be loaded: the ``'whole'`` model except auxiliary heads, its
             ``'backbone'``, or ``'some'`` of it, as in fine-tuning with another head.
         source: Path or URL of the checkpoint, for messages.
-        report: Gets one line on what was loaded, and its level as of the module logging.
+        report: Gets one line on the loaded tensors, and its level as of the module logging.
 
     Returns:
         Removes the check.
@@ -224,7 +224,7 @@ def load_weights(
     """Load a checkpoint as mmengine does, and check it by :func:`check_loading`.
 
     Returns:
-        One line on what was loaded, and its level as of the module logging.
+        One line on the loaded tensors, and its level as of the module logging.
     """
     reports: list[tuple[str, int]] = []
     check_loading(model, checkpoint, needs, source, lambda *line: reports.append(line))
@@ -329,7 +329,7 @@ def _load_backbone(module: nn.Module, weights: Mapping[str, Tensor]) -> tuple[st
     """Load the weights of a backbone, which may have fewer outputs and stages.
 
     Returns:
-        One line on what was loaded, and its level as of the module logging.
+        One line on the loaded tensors, and its level as of the module logging.
 
     Raises:
         CheckpointError: If they are of another network.
@@ -356,7 +356,8 @@ def _load_backbone(module: nn.Module, weights: Mapping[str, Tensor]) -> tuple[st
 
 def split_pretrained(init_cfg: Any) -> tuple[list[dict], list[dict]]:
     """Split initialisers into all others and those of mmengine's ``Pretrained``."""
-    configs = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or []
+    configs = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+    configs = [] if init_cfg is None else configs
     if not all(isinstance(cfg, Mapping) and "type" in cfg for cfg in configs):
         raise TypeError(f"init_cfg must be a dict with a type, or a list of such, got {init_cfg!r}")
     pretrained = [cfg for cfg in configs if cfg["type"] in ("Pretrained", PretrainedInit)]

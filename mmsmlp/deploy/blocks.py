@@ -1,8 +1,8 @@
 """Blocks and networks as exported graphs hold them.
 
-A network stays what it is: forms are made of trained modules, and compute the same in another
-order. Tokens are ``(N, H, W, C)`` throughout. Then channel maps, norms and both axial maps are
-products with their channels last, and nothing is transposed but around convolutions.
+The network is not changed: export forms are made from trained modules, and compute the same in
+another order. Tokens are ``(N, H, W, C)`` throughout. Then channel maps, norms and both axial maps
+are products with their channels last, and only convolutions need a transposition.
 """
 
 from __future__ import annotations

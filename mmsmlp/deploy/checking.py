@@ -1,4 +1,4 @@
-"""Whether an exported file computes what its model does."""
+"""Whether an exported file computes the same as its model."""
 
 from __future__ import annotations
 

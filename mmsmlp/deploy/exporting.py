@@ -36,7 +36,7 @@ class Loaded(NamedTuple):
 
     model: nn.Module
     meta: dict[str, Any]  # of the data set that it was trained on
-    summary: str  # one line on what was loaded
+    summary: str  # one line on the loaded tensors
 
 
 def load_model(cfg: Config, checkpoint: str) -> Loaded:

@@ -26,7 +26,7 @@ def metadata_of(
     """All that is needed to use an export, as JSON holds it.
 
     Args:
-        part: What is exported.
+        part: The exported part.
         nest: The nest of its results.
         preprocessor: The preprocessor of the model.
         meta: Of its data set: classes and palette, where known.

@@ -24,7 +24,7 @@ class Part(nn.Module):
     Args:
         model: The model, in the form of export or not.
         divisor: The sides of images become multiples of it, by zeros at the bottom and right.
-        pads: Whether that is done here. The form of a backbone makes what would be of it.
+        pads: Whether that is done here. The export form of a backbone pads by itself.
 
     Attributes:
         channels: Of images.

@@ -83,7 +83,7 @@ def model_cost(
 
     Args:
         name: Of the config, such as ``'mmsmlp::retinanet_smlpnet_t.py'``.
-        size: Height and width of the image; by default what the libraries count at.
+        size: Height and width of the image; by default the libraries' size.
         regions: How many of them the box heads see, and a mask head.
 
     Returns:

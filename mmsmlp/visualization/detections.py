@@ -120,7 +120,8 @@ class Match:
         image_id: Where.
         found: The detection, if any.
         truth: The object, if any.
-        overlap: Of their boxes (IoU); of a detection alone, with what it overlaps most.
+        overlap: Of their boxes (IoU); for a single detection, with the object that it overlaps
+            most.
     """
 
     image_id: Any

@@ -129,7 +129,7 @@ def _product(call: Call) -> list[Work]:
         return _one(call, flops)
     result, added = size_of(call.outputs[0]), size_of(call.args[0])
     return [
-        Work(f"{call.name}, copy of what is added", added, result),
+        Work(f"{call.name}, copy of the added tensor", added, result),
         Work(call.name, call.read - added + result, call.written, flops),
     ]
 

@@ -54,7 +54,7 @@ def measure(
     Args:
         kind: ``'speed'`` or ``'profile'``.
         subjects: Each gets its own process.
-        cases: What to measure.
+        cases: The passes to measure.
         settings: How to measure.
         store: Saves the run, after each case.
     """

@@ -94,7 +94,7 @@ class PredictionService:
 
         Raises:
             UsageError: With a sentence for the visitor.
-            CheckpointError: Likewise.
+            CheckpointError: If the checkpoint does not fit.
         """
         return self._run(lambda: self._predict(request, threshold))
 
@@ -107,7 +107,7 @@ class PredictionService:
 
         Raises:
             UsageError: With a sentence for the visitor.
-            CheckpointError: Likewise.
+            CheckpointError: If the checkpoint does not fit.
         """
         return self._run(lambda: self._fields(request, point))
 

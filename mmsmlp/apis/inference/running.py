@@ -125,7 +125,7 @@ def predict_all(
     Args:
         sources: The sources.
         predictor: The model.
-        task: What it is for.
+        task: Its task.
         folder: Existing folder to write to.
         batch_size: Of images.
 

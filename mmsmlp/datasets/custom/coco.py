@@ -1,4 +1,4 @@
-"""Annotations in COCO's format: converted where they mean one thing, otherwise left out."""
+"""Annotations in COCO's format: converted if they are unambiguous, otherwise left out."""
 
 from __future__ import annotations
 

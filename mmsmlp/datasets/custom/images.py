@@ -59,7 +59,7 @@ def read_images(folder: Path, names: Iterable[str], report: Report) -> dict[str,
 
     Args:
         folder: Where they are.
-        names: Their paths within it, or what other programs make of these.
+        names: Their paths within it, or variants by other programs.
         report: Takes the findings.
 
     Raises:
@@ -131,13 +131,13 @@ def _read(folder: Path, path: str) -> ImageFile | str:
             pixels, is_checked = image.width * image.height, image.format in ("JPEG", "PNG")
             turn = _orientation(image)
             if image.format == "JPEG":
-                # OpenCV may fill with grey what is missing. Little is computed.
+                # OpenCV may fill missing parts with grey. Little is computed.
                 image.draft("RGB", (1, 1))
                 image.load()
             elif image.format == "PNG":
-                image.verify()  # OpenCV would reserve memory for what a broken length says
+                image.verify()  # OpenCV would allocate the memory of a broken length
     except Exception:
-        # Of what Pillow cannot open, OpenCV reads TIFFs; of others it may believe a broken header.
+        # Pillow cannot open some TIFFs that OpenCV reads; of others it may believe a broken header.
         if is_checked or not (pixels or content.startswith((b"II", b"MM"))):
             return UNREADABLE
     if pixels > MOST_PIXELS:
@@ -155,7 +155,7 @@ def _read(folder: Path, path: str) -> ImageFile | str:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Orientation by EXIF, 1 to 8; inverse where OpenCV shows the image as it is stored."""
+    """Orientation by EXIF, 1 to 8; inverse where OpenCV ignores it."""
     # Of a PNG, Pillow would read all pixels in search of it.
     if image.format == "PNG" and "exif" not in image.info:
         return 1

@@ -54,7 +54,7 @@ class Segmentation:
         values: Mask value of each class: labels, or colours as ``0xRRGGBB``.
         classes: Names of these.
         colours: Whether masks hold colours.
-        report: What was found.
+        report: The findings.
     """
 
     images: Path
@@ -186,7 +186,7 @@ def _pairs(images: list[str], masks: list[str]) -> dict[str, str]:
 
 
 def _choose_labels(data: Segmentation, found: list[int], classes: list[str] | None) -> None:
-    """Find out what the values of masks mean, and name the classes."""
+    """Find the meaning of mask values, and name the classes."""
     what = "colours" if data.colours else "labels"
     if len(found) > MOST_CLASSES:
         raise DataError(

@@ -35,7 +35,7 @@ OBJECTS = (2, 4)  # labelled objects per scene, fewest and most
 RODS = 1  # most unlabelled rods per scene
 STROKES = 10  # most strokes of litter and grass on the ground
 MIN_SHARE = 0.55  # of an object that other things must leave visible
-# What things are made of is no accident: most of a class have about the same hue (degrees).
+# The material is not random: most of a class have about the same hue (degrees).
 HUES = {"ball": 350, "box": 225, "cone": 180, "ring": 110, "star": 290}
 HUE_DEVIATION = 14
 ANY_COLOUR = 0.2  # share of objects of any colour at all

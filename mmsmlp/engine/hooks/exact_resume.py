@@ -103,7 +103,7 @@ class ExactResumeHook(Hook):
         )
 
     def _position(self, runner: Runner) -> tuple[int, int, str]:
-        """Passes that are complete, images of the next one that are done, and what to log."""
+        """Passes that are complete, images of the next one that are done, and a line to log."""
         place = self.place
         if not place:
             return 0, 0, ""

@@ -37,7 +37,7 @@ class ParamwiseOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             params: Groups of the optimizer, extended in place.
             module: The model, or a module in it.
             prefix: Name of the module, empty for the model.
-            kwargs: What mmengine passes on while it descends.
+            kwargs: Arguments that mmengine passes on recursively.
         """
         super().add_params(params, module, prefix, **kwargs)
         settings = self.paramwise_cfg
@@ -120,7 +120,7 @@ class LayerDecayOptimWrapperConstructor(ParamwiseOptimWrapperConstructor):
             params: Groups of the optimizer, extended in place.
             module: The model, or a module in it.
             prefix: Name of the module, empty for the model.
-            kwargs: What mmengine passes on while it descends.
+            kwargs: Arguments that mmengine passes on recursively.
         """
         super().add_params(params, module, prefix, **kwargs)
         if not prefix:

@@ -79,7 +79,7 @@ def replicate_pad(x: Tensor, size: tuple[int, int]) -> Tensor:
 def is_sharded(network: nn.Module) -> bool:
     """Whether parts of a network gather their weights from other ranks when they run.
 
-    Weights that are gathered already, as those of the whole model are while it runs, do not count.
+    Weights that are already gathered, like the complete model's while it runs, do not count.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return False

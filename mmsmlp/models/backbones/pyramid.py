@@ -77,7 +77,7 @@ class PyramidBackbone(BaseModule):
             patch embedding of the first stage), k the stem and the first k stages.
         norm_eval: Whether batch norms keep their statistics while training.
         with_cp: Whether blocks recompute their activations in the backward pass.
-        training_padding: What happens to padding in training: ``'include'``, it is a part of the
+        training_padding: Treatment of padding in training: ``'include'``, it is a part of the
             image; ``'crop'``, it is cropped as in inference, which batch norms that learn do not
             allow.
         init_cfg: Initialisation, as mmengine has it; pretrained weights are loaded by

@@ -281,6 +281,7 @@ def test_checkpoints_for_the_sum_over_tokens_give_what_they_gave(
         (dict(shifts=()), r"shifts must be the directions of one map or more, got \(\)"),
         (dict(shifts=[((0, 2),)]), r"shifts must be \(down, right\) of -1, 0 or 1, got"),
         (dict(arch=dict(MINI, embed_dims=(3, 8))), "embed_dims must each be at least 4, got"),
+        (dict(init_cfg=-1), "init_cfg must be a dict with a type, or a list of such, got -1"),
         (
             dict(init_cfg="Kaiming"),
             "init_cfg must be a dict with a type, or a list of such, got 'K",
