@@ -13,15 +13,15 @@ VENV_PYTHON := .venv/bin/python
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-env: ## Prepare .venv; done in no time when it is ready. OPERATORS=compiled compiles mmcv's operators
+env: ## Prepare .venv, unless it is ready. OPERATORS=compiled compiles mmcv's operators
 	@command -v $(PYTHON) >/dev/null || \
 		{ echo "setup: $(PYTHON) is missing (apt install python3 python3-venv)" >&2; exit 1; }
 	@OPERATORS=$(OPERATORS) $(PYTHON) tools/dev/setup_env.py
 
-train: env ## Train Mask R-CNN with sMLPNet-T on the mini data set; picks up where it stopped
+train: env ## Train Mask R-CNN with sMLPNet-T on the mini data set; resumes an interrupted run
 	$(VENV_PYTHON) tools/train.py configs/mask_rcnn_smlpnet_t.py --mini --resume
 
-# What a dense model starts from, once the classifier is trained.
+# Initial weights of a dense model, after the classifier is trained.
 PRETRAINED = model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.prefix=backbone. \
 	model.backbone.init_cfg.checkpoint=$$(cat work_dirs/smlpnet_t_in1k_mini/last_checkpoint)
 
@@ -36,15 +36,15 @@ pretrain: env ## Pretrain sMLPNet-T on the mini data set, then train Mask R-CNN 
 PYTEST := -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 test test-all test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
 
-test: env ## Run the tests, but for those that take long
+test: env ## Run the tests, except long ones
 	$(VENV_PYTHON) $(PYTEST)
 
 # With `make test`, which .ci/run calls first, this runs every test once.
-test-all: env ## Run the tests that `make test` leaves out, and fuzz at length
+test-all: env ## Run the tests that `make test` skips, and a long fuzzing
 	$(VENV_PYTHON) $(PYTEST) -m long --timeout 1800
 	$(VENV_PYTHON) $(PYTEST) tests/fuzz -m '' --hypothesis-profile fuzz --timeout 3600
 
-test-kill: env ## Kill a training at 20 random moments, and compare it with an unbroken one
+test-kill: env ## Kill a training at 20 random moments, and compare it with an uninterrupted one
 	MMSMLP_KILLS=20 $(VENV_PYTHON) -m pytest tests/tools/test_kill.py -m long --timeout 3600
 
 fuzz: env ## Try thousands of odd settings, images, checkpoints and configs; others each time
@@ -55,7 +55,7 @@ test-theirs: env ## Run the libraries' own tests on our backbones: MMDET=… MMS
 	$(VENV_PYTHON) tools/dev/theirs.py $(if $(MMDET),--mmdet $(MMDET)) \
 		$(if $(MMSEG),--mmseg $(MMSEG)) $(if $(MMPRETRAIN),--mmpretrain $(MMPRETRAIN))
 
-mutants: env ## Break the package in many ways, one at a time, and see whether the tests notice
+mutants: env ## Break the package in many ways, one at a time, and list the changes that no test notices
 	$(VENV_PYTHON) tools/dev/mutants.py
 
 # OpenMMLab's own releases want torch 2.1, which wants Python 3.10.
@@ -94,11 +94,11 @@ lint: env ## Check style
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 
-format: env ## Mend style
+format: env ## Fix style
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
 
-clean: ## Remove what building and testing left; keeps .venv, data and trained models
+clean: ## Remove files of builds and tests; keeps .venv, data and trained models
 	rm -rf build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
 	rm -rf requirements/opencv-stand-in/build requirements/opencv-stand-in/*.egg-info
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

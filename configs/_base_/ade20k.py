@@ -1,4 +1,4 @@
-"""ADE20K, 512×512, and what training on it by iterations takes; the schedule is still to choose.
+"""ADE20K, 512×512, with training by iterations; the schedule is still to choose.
 
 Spelt out because mmengine finds the `mmseg::` bases of OpenMMLab's own release only, and not those
 of the fork.

@@ -6,7 +6,7 @@ of timm beside their networks name a crop of 0.9, a shorter side of 248, which t
 
 _base_ = "in1k.py"
 
-# Spelt out, for it is what the published accuracy depends on.
+# Spelt out, because the published accuracy depends on it.
 test_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="ResizeEdge", scale=256, edge="short", backend="pillow", interpolation="bicubic"),

@@ -1,6 +1,6 @@
 """ImageNet-1K as DeiT trains on it (arXiv 2012.12877): 300 epochs, batch 1024, AdamW.
 
-This is what the recipes fall back on where a paper says nothing. The backbone is still to choose.
+The recipes use these settings if a paper does not give its own. The backbone is still to choose.
 """
 
 _base_ = [

@@ -1,6 +1,6 @@
 """RetinaNet with FPN, COCO 1x: 12 epochs, batch 16, 1333×800; the backbone is still to choose.
 
-Levels are Swin-T's in mmdet: FPN starts at stride 8, and what it would not read is not built.
+Levels are Swin-T's in mmdet: FPN starts at stride 8, and unused stages are not built.
 Swin-T has SGD there; here optimiser, warm-up and drop path are those of Mask R-CNN 1x.
 """
 

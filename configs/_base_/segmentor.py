@@ -1,6 +1,6 @@
-"""What segmentors on ADE20K have in common; backbone and head are still to choose."""
+"""Shared settings of segmentors on ADE20K; backbone and head are still to choose."""
 
-# Images are tested whole. To slide a window of the training size over them instead:
+# Complete images are tested. To slide a window of the training size over them instead:
 # --cfg-options model.test_cfg.mode=slide model.test_cfg.crop_size=512,512
 #   model.test_cfg.stride=341,341
 model = dict(

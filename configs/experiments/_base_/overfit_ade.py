@@ -1,7 +1,7 @@
 """UperNet on three photos of ADE20K, trained and tested on these same photos from random weights.
 
 The head has a quarter of its channels, and there is no auxiliary one. Nothing is drawn at random:
-whole photos, no drop path, no dropout.
+complete photos, no drop path, no dropout.
 """
 
 _base_ = ["../../_base_/upernet.py", "../../_base_/ade20k_160k.py"]

@@ -1,4 +1,4 @@
-"""A segmentor with an MLP head on CamVid, whole images of 160×120 times 0.6 to 1.6."""
+"""A segmentor with an MLP head on CamVid, complete images of 160×120 times 0.6 to 1.6."""
 
 _base_ = "../_base_/camvid_mlp_head.py"
 model = dict(
