@@ -98,7 +98,7 @@ def test_no_import_points_back() -> None:
         above.append(part)
 
 
-def test_each_part_imports_what_the_table_says() -> None:
+def test_each_part_imports_only_parts_above_it() -> None:
     parts = {part for part, _ in files_of_parts()}
     assert parts == IMPORTS.keys() | MOVED
     found = imports_of_parts()
@@ -120,7 +120,7 @@ def test_tests_mirror_the_package() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_is_short_and_not_called_like_what_is_in_it(path: Path) -> None:
+def test_a_file_is_short_and_not_named_like_its_contents(path: Path) -> None:
     """The name of a module would hide a function's, or the other way round, in its package."""
     text = path.read_text()
     assert len(text.splitlines()) <= MAX_LINES

@@ -123,7 +123,7 @@ def test_recipes_to_compare_with_cyclemlps_paper_are_pvts(backbone: str, recipe:
     "path",
     smallest(path for path in [*CONFIGS, *EXPERIMENTS] if not path.stem.endswith("_pvt")),
 )
-def test_all_layers_learn_at_one_rate_and_what_is_flat_does_not_decay(path: Path) -> None:
+def test_all_layers_have_one_rate_and_flat_parameters_do_not_decay(path: Path) -> None:
     """But for mmdet's and mmseg's Mask2Former: a tenth for a backbone, whose norms do not decay."""
     cfg = read(path)
     model, optimizer = build(path), cfg.optim_wrapper.optimizer
@@ -149,7 +149,7 @@ def after_the_backbone(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", smallest(CONFIGS))
-def test_every_part_takes_what_the_one_before_it_gives(path: Path) -> None:
+def test_every_part_accepts_the_output_of_the_part_before_it(path: Path) -> None:
     cfg, model = read(path), build(path)
     with torch.device("meta"):
         maps = model.backbone(torch.zeros(1, 3, 224, 224))

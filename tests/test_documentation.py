@@ -180,7 +180,7 @@ def test_a_translation_is_one_and_leaves_nothing_out(english: str, chinese: str)
 
 
 @pytest.mark.parametrize("document", CURRENT, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_of_the_repository_are_where_they_are_said_to_be(document: Path) -> None:
+def test_named_files_of_the_repository_exist(document: Path) -> None:
     named = re.findall(r"`((?:tests|tools|mmsmlp)/[a-z0-9_/]+\.\w+)`", document.read_text())
     missing = [path for path in named if not (ROOT / path).exists()]
     assert not missing

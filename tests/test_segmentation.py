@@ -86,12 +86,12 @@ def test_sliding_averages_over_the_windows(model: nn.Module, size: tuple[int, in
 
 
 @pytest.mark.parametrize("size", [(48, 48), (37, 45)])
-def test_an_image_within_one_window_is_taken_whole(model: nn.Module, size: tuple[int, int]) -> None:
+def test_an_image_within_one_window_is_not_split(model: nn.Module, size: tuple[int, int]) -> None:
     x = torch.randn(1, 3, *size)
     torch.testing.assert_close(infer(model, x, "slide"), infer(model, x, "whole"))
 
 
-def test_windows_see_less_than_the_whole(model: nn.Module) -> None:
+def test_windows_see_less_than_the_image(model: nn.Module) -> None:
     """The two differ where an image is larger: every token of a network sees its whole input."""
     x = torch.randn(1, 3, 67, 53)
     difference = infer(model, x, "slide") - infer(model, x, "whole")

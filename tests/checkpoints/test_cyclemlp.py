@@ -40,7 +40,7 @@ def authors_names(network: CycleMLP) -> dict[str, Tensor]:
     return theirs
 
 
-def test_every_tensor_gets_a_name_of_ours(cyclemlp_weights: dict) -> None:
+def test_every_tensor_gets_our_name(cyclemlp_weights: dict) -> None:
     converted, modules = CYCLEMLP.convert(cyclemlp_weights)
     backbone = CycleMLP(ARCH, out_indices=-1)
     shapes = {f"backbone.{name}": value.shape for name, value in backbone.state_dict().items()}
@@ -133,7 +133,7 @@ def test_the_published_form_has_the_authors_logits(
     assert verify(conversion.weights, str(tmp_path / "reference.npz")) < 1e-5
 
 
-def test_what_is_left_over_missing_or_of_a_wrong_shape_is_named(cyclemlp_weights: dict) -> None:
+def test_unused_missing_and_misshapen_tensors_are_named(cyclemlp_weights: dict) -> None:
     cyclemlp_weights["network.0.0.attn.extra.weight"] = torch.zeros(2)
     del cyclemlp_weights["network.2.0.attn.sfc_w.bias"]
     conversion = convert(cyclemlp_weights, "", {})

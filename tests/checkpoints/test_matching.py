@@ -53,7 +53,7 @@ def test_several_copies_need_a_prefix() -> None:
     assert below_prefix(Network(), state_dict)[0] == "student."
 
 
-def test_missing_and_unexpected_names_are_told() -> None:
+def test_missing_and_unexpected_names_are_reported() -> None:
     state_dict = weights("")
     del state_dict["fc.bias"], state_dict["norm.num_batches_tracked"]
     state_dict["more.weight"] = torch.zeros(1)
@@ -96,7 +96,7 @@ def test_split_attention_of_the_papers_form_is_resized_and_other_shapes_are_not(
 
 
 @pytest.mark.parametrize("state_dict", [{}, {"layer1.weight": torch.zeros(1)}, {"fc.bias": None}])
-def test_another_network_is_said_with_what_it_has(state_dict: dict) -> None:
+def test_another_network_is_an_error_that_lists_its_tensors(state_dict: dict) -> None:
     with pytest.raises(CheckpointError) as error:
         below_prefix(Network(), state_dict, "backbone.")
     message = str(error.value)

@@ -210,7 +210,7 @@ def test_the_authors_file_loads_as_it_is(
     assert about_loading(log)[0] == logging.INFO
 
 
-def test_what_is_missing_or_unexpected_is_warned_of(tmp_path: Path, log: list) -> None:
+def test_missing_and_unexpected_tensors_are_a_warning(tmp_path: Path, log: list) -> None:
     weights = scrambled(classifier(SMLPNET))
     del weights["backbone.stages.1.blocks.0.mlp.fc1.bias"]
     weights["backbone.stages.1.blocks.7.weight"] = weights["backbone.pos_embed"] = torch.zeros(1)
@@ -320,7 +320,7 @@ def test_mmengines_books_say_where_each_parameter_is_from(tmp_path: Path, log: l
     about_loading(log)
 
 
-def test_what_a_runner_loads_is_left_alone(tmp_path: Path) -> None:
+def test_checkpoints_of_a_runner_are_not_removed(tmp_path: Path) -> None:
     """`load_from` and `--resume` load the network as it was saved, whatever init_cfg says."""
     from mmengine.runner import load_checkpoint
 

@@ -129,7 +129,7 @@ def test_a_guarded_load_from_takes_the_authors_file(
 
 
 @pytest.mark.parametrize("breaks", [1, 100])
-def test_what_breaks_off_is_fetched_anew_and_never_left_in_half(
+def test_an_interrupted_download_starts_again_and_leaves_no_part(
     server: Server, cached: Path, breaks: int
 ) -> None:
     server.cut, server.breaks = len(server.body) // 2, breaks
@@ -163,7 +163,7 @@ def assert_says_where(error: CheckpointError, cached: Path) -> None:
     ],
     ids=["missing", "page", "empty"],
 )
-def test_what_is_no_checkpoint_is_said_and_not_kept(
+def test_a_download_that_is_no_checkpoint_is_an_error_and_not_kept(
     server: Server, cached: Path, answer: dict, message: str
 ) -> None:
     for name, value in answer.items():
@@ -186,7 +186,7 @@ def saved(path: Path, content: object) -> bytes:
         ("code", r"holds more than tensors \(threading\.Event\): refused"),
     ],
 )
-def test_what_is_of_another_network_is_said_and_not_kept(
+def test_weights_of_another_network_are_an_error_and_not_kept(
     server: Server,
     cached: Path,
     content: str,
@@ -206,7 +206,7 @@ def test_what_is_of_another_network_is_said_and_not_kept(
     assert_says_where(error.value, cached)
 
 
-def test_offline_the_error_says_what_to_do(
+def test_offline_the_error_names_the_fix(
     server: Server, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as closed:

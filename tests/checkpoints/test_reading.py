@@ -40,7 +40,7 @@ def unpickler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         pytest.skip("this torch is an older one")
 
 
-def test_tensors_are_read_and_what_is_beside_them_is_not_made(tmp_path: Path) -> None:
+def test_tensors_are_read_and_other_objects_are_not_made(tmp_path: Path) -> None:
     """As the authors of sMLPNet save it."""
     torch.save(
         {
@@ -57,7 +57,7 @@ def test_tensors_are_read_and_what_is_beside_them_is_not_made(tmp_path: Path) ->
     assert not isinstance(checkpoint["args"], argparse.Namespace)
 
 
-def test_a_run_gets_back_what_it_saved(tmp_path: Path) -> None:
+def test_a_run_reads_its_saved_state(tmp_path: Path) -> None:
     """All that a runner saves beside tensors, as it was; and functions of its own stay away."""
     buffer = HistoryBuffer([1.0, 2.0], [1, 1], 5)
     state = {
@@ -169,7 +169,9 @@ def test_code_is_refused_wherever_mmengine_reads_from(
         (None, r"checkpoint '.*x\.pth' does not exist"),
     ],
 )
-def test_what_is_no_checkpoint_is_said(content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_an_error(
+    content: bytes | None, message: str, tmp_path: Path
+) -> None:
     if content is not None:
         (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
@@ -178,7 +180,7 @@ def test_what_is_no_checkpoint_is_said(content: bytes | None, message: str, tmp_
 
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_said(zipped: bool, part: float, tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(zipped: bool, part: float, tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     weights = {"a": torch.rand(1000)}
     torch.save({"state_dict": weights}, path, _use_new_zipfile_serialization=zipped)
@@ -187,7 +189,7 @@ def test_a_truncated_file_is_said(zipped: bool, part: float, tmp_path: Path) -> 
         read_checkpoint(path)
 
 
-def test_a_folder_and_a_list_are_said(tmp_path: Path) -> None:
+def test_a_folder_and_a_list_are_errors(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot read .*: Is a directory"):
         read_checkpoint(tmp_path)
     torch.save([1, 2], tmp_path / "x.pth")
@@ -233,7 +235,7 @@ def state_dict(value: float, prefix: str = "") -> dict[str, torch.Tensor]:
         ({"ema_state_dict": {"steps": torch.tensor(5), **state_dict(2, "module.")}}, 2, 2, None),
     ],
 )
-def test_raw_and_averaged_weights_are_told_apart(checkpoint, default, averaged, raw) -> None:
+def test_raw_and_averaged_weights_are_distinguished(checkpoint, default, averaged, raw) -> None:
     for ema, value in ((None, default), (True, averaged), (False, raw)):
         if value is None:
             with pytest.raises(CheckpointError, match=r"there are no (averaged )?weights"):
@@ -243,7 +245,7 @@ def test_raw_and_averaged_weights_are_told_apart(checkpoint, default, averaged, 
             assert {k: v.tolist() for k, v in weights.items()} == {"a": [value, value]}
 
 
-def test_a_checkpoint_without_tensors_is_said() -> None:
+def test_a_checkpoint_without_tensors_is_an_error() -> None:
     with pytest.raises(CheckpointError, match=r"there are no weights in it; it has meta, epoch$"):
         weights_of({"meta": {}, "epoch": 3})
 

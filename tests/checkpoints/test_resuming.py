@@ -69,7 +69,7 @@ def test_a_folder_may_be_moved(folder: Path) -> None:
     assert found(folder) == (80, [])
 
 
-def test_nothing_whole_begins_anew(folder: Path) -> None:
+def test_without_a_complete_checkpoint_a_run_starts_again(folder: Path) -> None:
     for number in (80, 160):
         tear(folder / f"iter_{number}.pth")
     number, (line,) = found(folder)

@@ -7,7 +7,7 @@ from mmsmlp.checkpoints import SPACH, source_of
 from mmsmlp.models.backbones import SMLPNet
 
 
-def test_every_tensor_gets_a_name_of_ours(spach_weights: dict, spach_network: dict) -> None:
+def test_every_tensor_gets_our_name(spach_weights: dict, spach_network: dict) -> None:
     converted, modules = SPACH.convert(spach_weights)
     backbone = SMLPNet(**spach_network, out_indices=-1)
     shapes = {f"backbone.{name}": value.shape for name, value in backbone.state_dict().items()}
@@ -33,7 +33,7 @@ def test_wrappers_come_off(spach_weights: dict) -> None:
 
 
 @pytest.mark.parametrize("lost", ["token_mix.1.", "channel_mix.5.1.weight", "to_patch_embedding"])
-def test_what_is_missing_does_not_shift_what_is_there(lost: str, spach_weights: dict) -> None:
+def test_a_missing_item_does_not_shift_the_others(lost: str, spach_weights: dict) -> None:
     whole, _ = SPACH.convert(spach_weights)
     rest = {name: value for name, value in spach_weights.items() if not name.startswith(lost)}
     converted, _ = SPACH.convert(rest)

@@ -75,7 +75,7 @@ def test_a_backbone_alone_is_for_fine_tuning(weights: dict) -> None:
 
 
 @pytest.mark.parametrize("needs", ["whole", "backbone", "some"])
-def test_what_is_of_something_else_is_refused(needs: str, weights: dict) -> None:
+def test_weights_of_another_model_are_an_error(needs: str, weights: dict) -> None:
     weights = {"other": torch.zeros(1), "another": torch.zeros(1), **part(weights, "head.bias")}
     with pytest.raises(CheckpointError, match=r"of something else: 1 of the model's 10 tensors"):
         load(model(), weights, needs)
@@ -94,7 +94,7 @@ def test_what_is_of_something_else_is_refused(needs: str, weights: dict) -> None
         ),
     ],
 )
-def test_what_is_no_weight_is_refused(value: object, message: str, weights: dict) -> None:
+def test_a_value_that_is_no_weight_is_an_error(value: object, message: str, weights: dict) -> None:
     for needs in ("whole", "some"):
         with pytest.raises(CheckpointError, match=message):
             load(model(), dict(weights, **{"head.bias": value}), needs)
@@ -105,7 +105,7 @@ def test_what_is_no_weight_is_refused(value: object, message: str, weights: dict
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_no_number_is_said(value: float, weights: dict) -> None:
+def test_a_weight_that_is_no_number_is_reported(value: float, weights: dict) -> None:
     weights["head.bias"][1] = value
     line, level = load(model(), weights)
     assert line.endswith("1 with NaN or infinity (head.bias)")
@@ -145,7 +145,7 @@ class Pair(nn.Module):
         super()._load_from_state_dict(state_dict, *args)
 
 
-def test_a_model_that_renames_what_it_loads_is_judged_afterwards(weights: dict) -> None:
+def test_a_model_that_renames_weights_is_checked_after_loading(weights: dict) -> None:
     pair = Pair()
     line, _ = load(pair, weights)
     assert "0 missing, 0 unexpected" in line

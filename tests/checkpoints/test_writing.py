@@ -59,7 +59,7 @@ def test_another_suffix_is_named() -> None:
         serialise(checkpoint(), ".ckpt")
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(b"before")
     write_atomically(b"after", path)
@@ -72,7 +72,7 @@ def fill_the_disk(path: Path) -> None:
     path.with_name(f".{path.name}.{os.getpid()}.part").symlink_to("/dev/full")
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(b"before")
     fill_the_disk(path)
@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x.pth"]
 
 
-def test_an_interruption_leaves_what_was_there(
+def test_an_interruption_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(descriptor: int) -> None:
@@ -98,7 +98,7 @@ def test_an_interruption_leaves_what_was_there(
     assert os.listdir(tmp_path) == ["x.pth"]
 
 
-def test_a_folder_that_takes_no_file_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=r"cannot write .*: Not a directory"):
         write_atomically(b"", tmp_path / "file" / "x.pth")

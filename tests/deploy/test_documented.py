@@ -27,7 +27,7 @@ class Preprocessor(nn.Module):
 
 
 @pytest.mark.parametrize("scope", ["mmpretrain", "mmseg"])
-def test_the_example_gives_what_the_model_gives(
+def test_the_example_matches_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scope: str
 ) -> None:
     pytest.importorskip("onnxscript", reason="the extra `deploy` is not installed")

@@ -84,7 +84,7 @@ def test_onnx_has_norms_and_activations_as_operators(exported: Callable) -> None
         ("model.onnx", "bf16", "onnx comes in fp32, fp16, int8, not in bf16"),
     ],
 )
-def test_what_cannot_be_written_is_named(
+def test_an_unwritable_file_is_named(
     tmp_path: Path, name: str, precision: str, message: str
 ) -> None:
     with pytest.raises(ExportError, match=message):
@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
         export(loaded(random_network("s2mlp")), Config(dict()), out)
 
 
-def test_what_differs_from_the_model_gets_no_name(
+def test_a_file_that_differs_from_the_model_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = random_network("s2mlp")

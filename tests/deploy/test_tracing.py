@@ -47,7 +47,7 @@ def test_a_graph_takes_other_sizes() -> None:
         torch.testing.assert_close(graph(x), Coordinates()(x), atol=1e-6, rtol=1e-5)
 
 
-def test_what_cannot_be_traced_is_named_in_one_line() -> None:
+def test_a_model_that_cannot_be_traced_is_named_in_one_line() -> None:
     pytest.importorskip("torch", minversion="2.6", reason="torch cannot export open sizes")
 
     class ByValue(nn.Module):

@@ -117,7 +117,7 @@ def test_a_detector_predicts_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_a_file_lacks_is_asked_for(name: str) -> None:
+def test_missing_parts_of_a_file_are_requested(name: str) -> None:
     kind = kind_of(detector(name))
     assert kind.leaves == LEAVES[name]
     held = Held.__new__(Held)

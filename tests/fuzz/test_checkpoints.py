@@ -100,7 +100,7 @@ PLACES = st.floats(0, 0.03) | st.floats(0.9, 1) | st.floats(0, 1)
     flags=st.lists(st.sampled_from(FLAGS), unique=True, max_size=3),
 )
 @cases(0.4)
-def test_the_converter_writes_all_or_says_why_not(
+def test_the_converter_writes_a_complete_file_or_an_error(
     weights_of: Callable,
     spach_reference: Path,
     folder: Path,

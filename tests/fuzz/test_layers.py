@@ -106,7 +106,7 @@ def test_any_layer_takes_any_map(
 
 @given(layers(), st.data())
 @cases(0.3)
-def test_what_an_argument_of_a_layer_cannot_be_is_named(layer: tuple, data: st.DataObject) -> None:
+def test_a_wrong_argument_of_a_layer_is_named(layer: tuple, data: st.DataObject) -> None:
     layer_type, settings = layer
     if not settings:
         return
@@ -188,7 +188,7 @@ def test_any_neck_takes_any_maps(settings: dict, dtype: torch.dtype, data: st.Da
 
 @given(necks(), st.data())
 @cases(0.2)
-def test_what_an_argument_of_a_neck_cannot_be_is_named(settings: dict, data: st.DataObject) -> None:
+def test_a_wrong_argument_of_a_neck_is_named(settings: dict, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(list(settings)))
     value = data.draw(JUNK)
     if isinstance(settings[name], (tuple, list)) and data.draw(st.booleans()):
@@ -208,7 +208,7 @@ def test_what_an_argument_of_a_neck_cannot_be_is_named(settings: dict, data: st.
 
 @given(odd_tensors())
 @cases(0.05)
-def test_what_an_input_of_a_neck_cannot_be_is_named(x: Any) -> None:
+def test_a_wrong_input_of_a_neck_is_named(x: Any) -> None:
     neck = SimpleFeaturePyramid([6], [16])
     with pytest.raises((TypeError, ValueError), match="inputs"):
         neck([x])

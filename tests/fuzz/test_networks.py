@@ -196,7 +196,7 @@ def test_any_network_takes_any_image(data: st.DataObject) -> None:
 
 @given(st.data())
 @cases(0.4)
-def test_what_a_setting_cannot_be_is_named(data: st.DataObject) -> None:
+def test_a_wrong_setting_is_named(data: st.DataObject) -> None:
     network_type, settings = data.draw(networks())
     smlp = settings.get("smlp_cfg", {})
     places = [(part, key) for part in (settings, settings["arch"], smlp) for key in part]
@@ -221,9 +221,7 @@ def test_what_a_setting_cannot_be_is_named(data: st.DataObject) -> None:
 
 @given(networks(), odd_tensors())
 @cases(0.1)
-def test_what_an_image_cannot_be_is_named(
-    network: tuple[type[nn.Module], dict[str, Any]], x: Any
-) -> None:
+def test_a_wrong_image_is_named(network: tuple[type[nn.Module], dict[str, Any]], x: Any) -> None:
     network_type, settings = network
     with pytest.raises((TypeError, ValueError), match=r"\bx must be|\bx must have"):
         network_type(**settings)(x)

@@ -117,7 +117,7 @@ def small() -> None:
     flags=st.lists(st.sampled_from(("--no-forward", "--keep-optimizer", "--force")), unique=True),
 )
 @cases(0.3)
-def test_the_swap_writes_a_config_that_works_or_says_why_not(
+def test_the_swap_writes_a_working_config_or_an_error(
     folder: Path, scope: str, changes: list, length: float, added: str, flags: list[str]
 ) -> None:
     pytest.importorskip(scope)

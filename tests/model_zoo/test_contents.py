@@ -29,7 +29,7 @@ def test_every_config_is_there_once() -> None:
 
 
 @pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.name)
-def test_what_is_said_of_a_config_is_so(recipe: Recipe) -> None:
+def test_descriptions_match_the_configs(recipe: Recipe) -> None:
     path = config_path(recipe.name)
     for library in re.findall(r'"(mm\w+)::', path.read_text()):
         pytest.importorskip(library)
@@ -67,7 +67,7 @@ def test_what_is_said_of_a_config_is_so(recipe: Recipe) -> None:
         ("s2ml", None, 0, 0),
     ],
 )
-def test_a_filter_leaves_what_has_its_words(
+def test_a_filter_keeps_entries_with_its_words(
     wanted: str, task: str | None, backbones: int, configs: int
 ) -> None:
     names, found = chosen(wanted, task)

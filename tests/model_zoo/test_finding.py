@@ -30,6 +30,6 @@ def test_names_of_other_libraries_still_go_to_mmengine(tmp_path: Path) -> None:
         ("nothing::a.py", r"'nothing' is not installed"),
     ],
 )
-def test_what_is_not_there_is_named(name: str, message: str) -> None:
+def test_missing_files_are_named(name: str, message: str) -> None:
     with pytest.raises(FileNotFoundError, match=message):
         config_path(name)

@@ -13,7 +13,7 @@ pytest.importorskip("mmseg")
 
 
 @pytest.mark.parametrize("name", ["retinanet_smlpnet_t.py", "semantic_fpn_s2mlpv2_s4.py"])
-def test_parts_cost_what_the_whole_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_costs_of_parts_sum_to_the_total(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = Config.fromfile(ROOT / "configs" / name)
     monkeypatch.setitem(SIZES, cfg.default_scope, (64, 96))
     model = build(cfg)
@@ -24,7 +24,7 @@ def test_parts_cost_what_the_whole_does(name: str, monkeypatch: pytest.MonkeyPat
     assert parameters == sum(parameter.numel() for parameter in model.parameters()) / 1e6
 
 
-def test_peers_cost_what_their_papers_say() -> None:
+def test_costs_of_peers_match_their_papers() -> None:
     """48M and 267G for Mask R-CNN on Swin-T, 86M and 741G for Cascade on ConvNeXt-T."""
     for name, expected in [
         ("swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py", (48, 267)),

@@ -45,7 +45,7 @@ def test_maps_in_another_order_keep_it() -> None:
     assert neck["in_channels"] == [640, 320, 160]
 
 
-def test_heads_are_told_by_index() -> None:
+def test_heads_are_updated_by_index() -> None:
     decode = dict(in_channels=2048, in_index=3, c1_in_channels=256)
     last = dict(in_channels=1024, in_index=-2)
     assert swapped(dict(decode_head=decode, auxiliary_head=[last])) == [0, 2, 3]
@@ -53,7 +53,7 @@ def test_heads_are_told_by_index() -> None:
     assert last == dict(in_channels=320, in_index=-2)
 
 
-def test_the_same_channels_at_several_maps_are_told_apart_by_index() -> None:
+def test_equal_channels_of_several_maps_are_distinguished_by_index() -> None:
     head = dict(in_channels=(768, 768), in_index=(1, 3))
     assert swapped(dict(decode_head=head), (768,) * 4) == [1, 3]
     assert head == dict(in_channels=(160, 640), in_index=(0, 1))
@@ -92,7 +92,7 @@ def test_regions_keep_the_channels_of_the_map_they_are_cut_from() -> None:
         ),
     ],
 )
-def test_what_cannot_be_swapped_says_why(host: dict[str, Any], message: str) -> None:
+def test_an_unsupported_model_is_an_error_with_a_reason(host: dict[str, Any], message: str) -> None:
     with pytest.raises(SwapError, match=message):
         find_channel_refs(host, RESNET)
 

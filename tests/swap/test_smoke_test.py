@@ -159,7 +159,7 @@ def test_ssd_hands_the_maps_of_the_new_backbone_on() -> None:
     assert [tuple(y.shape[2:]) for y in scores] == [(38, 38), (19, 19), (10, 10), (5, 5)]
 
 
-def test_an_error_without_a_message_says_where_it_comes_from() -> None:
+def test_an_error_without_a_message_names_its_source() -> None:
     pytest.importorskip("mmdet")
     neck = dict(
         type="SSDNeck",

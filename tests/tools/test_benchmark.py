@@ -69,7 +69,7 @@ def test_the_full_form_is_the_same_map() -> None:
         (["speed", "swin_t", "--exported", "openvino", "--mode", "training"], "for inference on"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_line(
+def test_an_impossible_request_is_an_error_of_one_line(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
@@ -78,7 +78,7 @@ def test_what_cannot_be_done_is_told_in_a_line(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU")
-def test_a_missing_gpu_is_told_in_a_line() -> None:
+def test_a_missing_gpu_is_an_error_of_one_line() -> None:
     with pytest.raises(UsageError, match="torch sees no CUDA device"):
         benchmark.main(["speed", "--device", "cuda"])
 

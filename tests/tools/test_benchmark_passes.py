@@ -95,7 +95,7 @@ def test_a_compiled_subject_runs_through_torch_compile(
 @pytest.mark.parametrize(
     ("runtime", "ours"), sampled(product(["onnxruntime", "openvino_bf16"], [True, False]), 3)
 )
-def test_an_exported_pass_gives_what_the_network_does(
+def test_an_exported_pass_matches_the_network(
     runtime: str, ours: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(runtime.partition("_")[0])
@@ -159,7 +159,7 @@ def test_seconds_are_those_that_pass() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="not Linux")
-def test_peak_memory_is_what_a_pass_takes_and_gives_back() -> None:
+def test_peak_memory_is_the_additional_memory_of_a_pass() -> None:
     for _ in range(2):  # the second time, what the first has freed is no help
         peak = peak_memory(lambda: torch.ones(8 * 2**20).sum(), "cpu")
         assert 30 * 2**20 < peak < 40 * 2**20
@@ -207,7 +207,7 @@ def test_operations_have_groups(name: str, shapes: list[Any], group: str) -> Non
 
 
 @pytest.mark.parametrize("mode", passes.MODES)
-def test_groups_sum_to_the_whole_pass(
+def test_groups_sum_to_the_complete_pass(
     toy: NetworkPass, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     profilers = []
@@ -235,7 +235,7 @@ def test_groups_sum_to_the_whole_pass(
     assert by_group == pytest.approx(found["groups"])
 
 
-def test_variants_stand_behind_what_they_vary() -> None:
+def test_variants_follow_their_subject() -> None:
     check_names(["smlpnet_t", "swin_t"])
     plain = [Subject("smlpnet_t"), Subject("swin_t")]
     titles = [s.title for s in variants(plain, True, True, Path("/before"), ["openvino_int8"])]
@@ -279,7 +279,7 @@ def test_a_worker_that_was_never_asked_has_no_process() -> None:
     assert worker.process is None
 
 
-def test_a_whole_model_learns_and_predicts_on_its_first_images(in_tiny_mini: Path) -> None:
+def test_a_complete_model_learns_and_predicts_on_its_first_images(in_tiny_mini: Path) -> None:
     pytest.importorskip("mmdet")
     config = str(ROOT / "configs/experiments/padding/s2mlpv2.py")
     options = {"model.backbone.arch.depths": (1, 1, 1, 1)}

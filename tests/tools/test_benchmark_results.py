@@ -73,7 +73,7 @@ def runs() -> list[dict[str, Any]]:
     ]
 
 
-def test_figures_are_what_statistics_says_of_the_rounds() -> None:
+def test_figures_match_the_statistics_of_the_rounds() -> None:
     case = entry("inference", [8, 8], [result("ours", OURS), result("Swin-T", THEIRS)])
     figures = figures_of(run_of(case), case)["ours"]
     assert figures.seconds == statistics.median(OURS) == 0.625
@@ -94,7 +94,7 @@ def test_the_limit_is_the_best_of_the_three() -> None:
     assert limits.limit_of(RATES) == 8e9
 
 
-def test_what_was_measured_last_holds() -> None:
+def test_the_last_measurement_is_used() -> None:
     first = entry("inference", [8, 8], [result("a", [1.0]), result("b", [1.0])])
     second = entry("inference", [8, 8], [result("a", [2.0]), dict(subject="b", error="no")])
     ((case, figures),) = speeds([run_of(first), run_of(second)], "cpu").items()
@@ -103,7 +103,7 @@ def test_what_was_measured_last_holds() -> None:
     assert not speeds([run_of(first)], "cuda")
 
 
-def test_a_file_is_added_to_and_replaced_as_a_whole(
+def test_a_file_grows_and_is_replaced_atomically(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "out.json"
@@ -124,7 +124,7 @@ def test_a_file_is_added_to_and_replaced_as_a_whole(
     assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 
 
-def test_what_is_no_file_of_this_tool_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_tool_is_an_error(tmp_path: Path) -> None:
     for text in ("", "[1]", "{}", '{"runs": 1}'):
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(ResultsError, match=r"x\.json is not a file of this tool"):
@@ -194,7 +194,7 @@ def test_a_failure_is_noted_and_does_not_stop_the_others(fake_workers: dict) -> 
     assert list(figures_of(run, run["cases"][0])) == ["Swin-T"]
 
 
-def test_what_is_finished_is_kept_when_interrupted(fake_workers: dict, tmp_path: Path) -> None:
+def test_finished_results_survive_an_interruption(fake_workers: dict, tmp_path: Path) -> None:
     fake_workers["swin_t"] = dict(stops_at="training")
     cases = [Case(mode, "fp32", (8, 8), 1) for mode in ("inference", "training")]
     with pytest.raises(KeyboardInterrupt):
@@ -214,7 +214,7 @@ def test_the_description_of_a_machine_names_no_computer_and_no_folder() -> None:
         assert private not in text
 
 
-def test_the_revision_of_what_is_no_checkout_is_unknown(tmp_path: Path) -> None:
+def test_the_revision_without_a_checkout_is_unknown(tmp_path: Path) -> None:
     assert machine.revision(tmp_path / "nowhere") is None
 
 
@@ -224,7 +224,7 @@ def test_messages_lose_their_folders() -> None:
     assert without_folders(text) == expected
 
 
-def test_tables_say_what_was_measured(runs: list[dict]) -> None:
+def test_tables_match_the_measurements(runs: list[dict]) -> None:
     text = "\n".join(report.tables(dict(cpu=runs, cuda=[])))
     assert "| machine | Some CPU |" in text
     assert "| threads, of cores | 2 of 4 |" in text

@@ -107,7 +107,7 @@ def test_the_checkpoint_of_another_network_is_refused(calibrate: Callable, tmp_p
         calibrate(tmp_path / "other.pth")
 
 
-def test_what_the_user_can_put_right_is_named(calibrate: Callable, checkpoint: Path) -> None:
+def test_an_error_that_a_user_can_fix_is_named(calibrate: Callable, checkpoint: Path) -> None:
     with pytest.raises(UsageError, match=r"checkpoint 'nowhere\.pth' does not exist"):
         calibrate("nowhere.pth")
     with pytest.raises(UsageError, match="--images must be at least 1, got 0"):

@@ -59,7 +59,7 @@ def test_the_first_images_with_objects_keep_all_that_is_theirs(
         ([], 1, r"all\.json has no images and no annotations"),
     ],
 )
-def test_what_cannot_be_chosen_from_is_refused_and_nothing_written(
+def test_an_ambiguous_choice_is_an_error_and_nothing_is_written(
     content: object, images: int, message: str, subset: Callable, annotations: Path, tmp_path: Path
 ) -> None:
     annotations.write_text(json.dumps(content))

@@ -91,7 +91,7 @@ model = dict(
     torch.testing.assert_close(logits, spach_golden["logits"], atol=1e-4, rtol=0)
 
 
-def test_the_report_says_what_became_of_everything(
+def test_the_report_accounts_for_every_tensor(
     convert: Callable, source: Path, spach_reference: Path, tmp_path: Path
 ) -> None:
     printed = convert(source, tmp_path / "ours.pth", "--verify", spach_reference)
@@ -145,7 +145,7 @@ def test_a_folder_gets_a_file_of_openmmlabs_name(
     assert len(list((tmp_path / "v1.0").glob("smlpnet-custom_3rdparty_headless_*.pth"))) == 1
 
 
-def test_the_average_is_taken_if_told(
+def test_the_average_is_used_on_request(
     convert: Callable, source: Path, spach_weights: dict, tmp_path: Path
 ) -> None:
     convert(source, tmp_path / "raw.pth")
@@ -350,7 +350,7 @@ def run(spach_network: dict, spach_weights: dict, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("flag", "added"), [(None, 0), ("--ema", 0), ("--no-ema", 1)])
-def test_a_run_of_ours_is_published(
+def test_our_run_is_published(
     flag: str | None, added: int, convert: Callable, run: Path, tmp_path: Path
 ) -> None:
     trained = torch.load(run, weights_only=False)["state_dict"]
@@ -369,16 +369,14 @@ def test_a_run_of_ours_is_published(
     assert backbone.keys() == {name for name in trained if name.startswith("backbone.")}
 
 
-def test_a_run_of_ours_is_named_after_its_config(
-    convert: Callable, run: Path, tmp_path: Path
-) -> None:
+def test_our_run_is_named_after_its_config(convert: Callable, run: Path, tmp_path: Path) -> None:
     (tmp_path / "zoo").mkdir()
     convert(run, tmp_path / "zoo")
     (path,) = (tmp_path / "zoo").iterdir()
     assert re.fullmatch(r"smlpnet_x_cifar10_\d{8}-[0-9a-f]{8}\.pth", path.name)
 
 
-def test_what_was_converted_can_be_verified_again(
+def test_converted_weights_can_be_verified_again(
     convert: Callable, source: Path, spach_reference: Path, tmp_path: Path
 ) -> None:
     convert(source, tmp_path / "once.pth")

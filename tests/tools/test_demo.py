@@ -80,7 +80,7 @@ def test_work_directories_suffice(
         (["nothing.py", "nothing.pth"], "config 'nothing.py' does not exist"),
     ],
 )
-def test_what_is_not_there_is_said_in_a_line(
+def test_missing_files_are_an_error_of_one_line(
     folder: Path,
     served: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,

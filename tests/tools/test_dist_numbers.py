@@ -124,7 +124,7 @@ def train(tiny_mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
 
 @pytest.mark.parametrize("task", EXACT)
-def test_two_processes_learn_what_one_learns(
+def test_two_processes_learn_the_same_as_one(
     task: str, train: Callable, in_two_processes: Callable
 ) -> None:
     cfg = exact_config(task)

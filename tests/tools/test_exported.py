@@ -141,7 +141,7 @@ def infer(model: Deployed, file: Path, *options: object, out: Path) -> tuple[dic
     return tuple(json.loads((out / f"{name}.json").read_text()) for name in ("images", "results"))
 
 
-def test_a_file_predicts_what_its_checkpoint_predicts(
+def test_an_exported_file_predicts_like_its_checkpoint(
     deployed: tuple[str, Deployed], data: Path, tmp_path: Path
 ) -> None:
     task, model = deployed
@@ -169,7 +169,9 @@ def test_a_file_predicts_what_its_checkpoint_predicts(
         assert (drawn != cv2.imread(str(folder / entry["file_name"]))).any()
 
 
-def test_what_a_user_can_mend_is_named(deployed: tuple[str, Deployed], tmp_path: Path) -> None:
+def test_an_error_that_a_user_can_fix_is_named(
+    deployed: tuple[str, Deployed], tmp_path: Path
+) -> None:
     task, model = deployed
     image = min(Path("data/mini/images/val").iterdir())
     cut = tmp_path / "cut.onnx"
@@ -210,7 +212,7 @@ def test_what_a_user_can_mend_is_named(deployed: tuple[str, Deployed], tmp_path:
     assert not list(Path().glob("predictions*"))
 
 
-def test_a_broken_image_is_passed_over_and_the_exit_status_says_so(
+def test_a_broken_image_is_skipped_and_the_exit_status_is_1(
     deployed: tuple[str, Deployed], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     _, model = deployed

@@ -122,7 +122,7 @@ def test_an_image_that_is_missing_in_validation_is_named(train: Callable) -> Non
     assert checkpoints() == ["iter_1.pth"]
 
 
-def test_annotations_that_are_left_out_are_counted_and_training_goes_on(
+def test_dropped_annotations_are_counted_and_training_continues(
     train: Callable, capfd: pytest.CaptureFixture
 ) -> None:
     def change(content: dict) -> None:
@@ -148,7 +148,7 @@ def test_annotations_that_are_left_out_are_counted_and_training_goes_on(
     assert len(losses(Path("work"))) == 3
 
 
-def test_training_goes_on_with_images_without_objects(train: Callable) -> None:
+def test_training_continues_with_images_without_objects(train: Callable) -> None:
     path = spoil("train", lambda content: content["annotations"].clear())
     line = train("detection", "train_dataloader.dataset.filter_cfg.filter_empty_gt=False")
     assert line == ""

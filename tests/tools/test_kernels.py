@@ -62,7 +62,7 @@ def test_products_count_two_operations_for_each_multiply_add() -> None:
     assert bias == ("convolution, bias", 4 * 7 * (PIXELS + 1), 4 * 7 * PIXELS, 0)
 
 
-def test_what_is_added_out_of_place_is_copied_before_the_product() -> None:
+def test_an_addend_out_of_place_is_copied_before_the_product() -> None:
     def out_of_place(x: Tensor) -> Tensor:
         return torch.baddbmm(x.new_empty(2, 3, 4), x.flatten(2), x.new_empty(2, 48, 4))
 
@@ -90,7 +90,7 @@ def test_waits_are_noted_with_their_line(function: Callable, wait: str) -> None:
     assert all(wait in text for text in waits)
 
 
-def test_the_paper_time_of_a_kernel_is_what_takes_longest() -> None:
+def test_the_estimated_time_of_a_kernel_is_its_longest_part() -> None:
     gpu = GPUS["H200"]
     small = Kernel(Work("", 1, 1), torch.float32, "")
     large = Kernel(Work("", int(4e9), int(4e9)), torch.float32, "")
@@ -150,7 +150,7 @@ def test_walking_the_graph_gives_the_gradients_of_autograd() -> None:
     torch.testing.assert_close(*results)
 
 
-def test_peers_count_what_was_counted_with_autograds_own_engine() -> None:
+def test_counts_of_peers_match_those_of_autograds_engine() -> None:
     """At the first count, whose engine had a device by a library of its own."""
     pytest.importorskip("mmdet")
     expected = {("swin_t", "inference"): 567, ("swin_t", "training"): 1449}
@@ -199,7 +199,7 @@ def test_networks_launch_no_more_kernels_than_before(name: str, mode: str) -> No
     assert (len(counts.waits), counts.without_grad) == (waits, [])
 
 
-def test_inference_waits_once_whatever_is_padded() -> None:
+def test_inference_waits_once_for_any_padding() -> None:
     network = build_network(Subject("s2mlpv2_s4"), drop_path_rate=None)
     case, images = Case("inference", "bf16", (96, 128), 3), [(96, 128), (64, 100), (96, 128)]
     (wait,) = count(network, case, images, with_lines=False).waits

@@ -54,7 +54,7 @@ def test_everything_as_json_agrees_with_the_readme(listed: Callable) -> None:
     }
 
 
-def test_what_is_piped_is_whole_and_plain(
+def test_piped_output_is_complete_and_plain(
     listed: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
@@ -101,7 +101,7 @@ def test_a_task_leaves_its_configs(listed: Callable) -> None:
         ),
     ],
 )
-def test_what_is_not_there_is_said_in_a_line(
+def test_missing_files_are_an_error_of_one_line(
     listed: Callable, arguments: list[str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message) as error:

@@ -70,7 +70,7 @@ def test_a_config_of_ones_own_is_inherited_from(
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line_and_nothing_is_written(
+def test_a_wrong_argument_is_an_error_of_one_line_and_nothing_is_written(
     swap: Callable,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -139,7 +139,7 @@ def test_weights_of_another_backbone_are_refused(
     assert not out.exists()
 
 
-def test_what_exists_is_replaced_only_by_force(swap: Callable, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_by_force(swap: Callable, tmp_path: Path) -> None:
     pytest.importorskip("mmdet")
     out = tmp_path / "new.py"
     out.write_text("a = 1")

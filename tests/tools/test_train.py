@@ -83,7 +83,7 @@ def test_a_run_leaves_log_checkpoint_curve_and_sheet(
         tool("infer")(work_dir / config.name, checkpoint, "nowhere.jpg")
 
 
-def test_resume_goes_on_and_a_finished_run_is_only_evaluated(
+def test_resume_continues_and_a_finished_run_is_only_evaluated(
     train: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     pytest.importorskip("mmseg")
@@ -145,7 +145,7 @@ SIZES = {"mmdet": (160, 160), "mmseg": (128, 128)}
 
 
 @pytest.mark.parametrize("path", smallest(sorted((ROOT / "configs").glob("*.py"))))
-def test_mini_changes_the_model_in_what_is_listed_only(path: Path, train: Callable) -> None:
+def test_mini_changes_only_the_listed_settings_of_the_model(path: Path, train: Callable) -> None:
     """The full recipe, before and after: what differs is listed here."""
     from mmengine.config import Config
 

@@ -40,7 +40,7 @@ def test_an_epoch_is_put_where_its_last_iteration_is(tmp_path: Path) -> None:
     assert read_curves(tmp_path).metrics == {"mIoU": {9: 30.0}}
 
 
-def test_what_is_no_training_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_a_training_is_named(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="is no work directory of a training"):
         read_curves(tmp_path)
     write_log(tmp_path, "1", losses(1, 2, 1.0))

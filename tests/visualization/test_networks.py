@@ -58,7 +58,7 @@ def test_extent_is_the_smallest_part_with_half_of_the_field() -> None:
 
 @pytest.mark.parametrize("dim", [-1, -2])
 @pytest.mark.parametrize("length", [5, 8, 13])
-def test_the_applied_matrix_is_what_the_layer_does(dim: int, length: int) -> None:
+def test_the_applied_matrix_matches_the_layer(dim: int, length: int) -> None:
     axial = AxialMixing(8, dim=dim).double()
     matrix = torch.from_numpy(applied_matrix(axial, length))
     x = torch.randn(2, 3, 4, length, dtype=torch.double)

@@ -34,7 +34,9 @@ def header_of_png(width: int, height: int) -> bytes:
     ],
     ids=["text", "nothing", "SVG", "no pixels", "large", "bomb", "narrow"],
 )
-def test_what_is_no_good_is_said_in_a_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_wrong_arguments_are_an_error_of_one_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     (tmp_path / "image.png").write_bytes(content)
     with pytest.raises(UsageError, match=message) as error:
         check_image(str(tmp_path / "image.png"))
@@ -76,7 +78,7 @@ def test_the_shorter_side_is_as_asked_for_if_the_area_allows(
     ("shape", "shown"),
     [((480, 640), (480, 640)), ((60, 80), (480, 640)), ((4000, 2000), (1280, 640))],
 )
-def test_what_is_shown_is_neither_small_nor_large(
+def test_shown_images_are_neither_small_nor_large(
     shape: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     assert as_shown(np.zeros((*shape, 3), np.uint8)).shape == (*shown, 3)

@@ -21,7 +21,7 @@ def model_of(work_dirs: Path, kind: str) -> Model:
     return Model(Config.fromfile(config), checkpoint, "cpu")
 
 
-def test_a_detector_finds_what_mmdet_finds(work_dirs: Path, image: Path) -> None:
+def test_detector_predictions_match_mmdet(work_dirs: Path, image: Path) -> None:
     from mmdet.apis import inference_detector, init_detector
 
     prediction = model_of(work_dirs, "detector").predict(str(image))
@@ -56,7 +56,7 @@ def test_a_grey_image_of_16_bits_is_found_by_the_pipeline_of_the_config(
     assert prediction.image.shape == (480, 640, 3)
 
 
-def test_a_segmentor_finds_what_mmseg_finds(work_dirs: Path, image: Path) -> None:
+def test_segmentor_predictions_match_mmseg(work_dirs: Path, image: Path) -> None:
     from mmseg.apis import inference_model, init_model
 
     prediction = model_of(work_dirs, "segmentor").predict(str(image))
@@ -69,7 +69,7 @@ def test_a_segmentor_finds_what_mmseg_finds(work_dirs: Path, image: Path) -> Non
     assert (prediction.sample.pred_sem_seg.data == expected).float().mean() > 0.9999
 
 
-def test_a_classifier_finds_what_mmpretrain_finds(work_dirs: Path, image: Path) -> None:
+def test_classifier_predictions_match_mmpretrain(work_dirs: Path, image: Path) -> None:
     from mmpretrain.apis import ImageClassificationInferencer
 
     config, checkpoint = paths(work_dirs, "classifier")
@@ -125,7 +125,7 @@ def test_fields_are_of_the_point(work_dirs: Path, image: Path, kind: str) -> Non
     np.testing.assert_array_equal(fields[0] > 0, expected)
 
 
-def test_fields_of_a_classifier_are_of_the_whole_image(work_dirs: Path, image: Path) -> None:
+def test_fields_of_a_classifier_cover_the_complete_image(work_dirs: Path, image: Path) -> None:
     (field,) = model_of(work_dirs, "classifier").fields(str(image), (0, 240)).stages
     assert field.shape == (80, 106)  # without the crop to 64x64
     assert (field > 0).all()

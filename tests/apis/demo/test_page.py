@@ -112,7 +112,7 @@ class Visitor:
 
 
 @pytest.mark.parametrize("count", sampled([2, 10], 2))
-def test_two_visitors_at_once_see_what_one_sees(
+def test_two_visitors_at_once_see_the_same_as_alone(
     server: Server, image: Path, tmp_path: Path, count: int
 ) -> None:
     settings = [
@@ -155,7 +155,7 @@ def test_memory_does_not_grow(server: Server, image: Path, tmp_path: Path) -> No
         (("64", "stranger"), "There is no model 'stranger'"),
     ],
 )
-def test_what_no_browser_sends_is_refused(
+def test_requests_that_no_browser_sends_are_rejected(
     server: Server, image: Path, tmp_path: Path, settings: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(gradio_client.exceptions.AppError, match=message):
@@ -243,7 +243,7 @@ def test_a_visitor_compares_two_checkpoints_and_clicks_a_point(page: Any) -> Non
     assert set(titles) == {DETECTOR, OTHER}
 
 
-def test_a_visitor_is_told_what_is_wrong(page: Any, tmp_path: Path) -> None:
+def test_a_visitor_sees_the_error(page: Any, tmp_path: Path) -> None:
     predict(page)
     page.get_by_text("Choose an image first.").wait_for()
     (tmp_path / "text.png").write_text("hello")

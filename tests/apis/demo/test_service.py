@@ -30,7 +30,7 @@ def test_an_answer_tells_time_and_size(service: PredictionService, image: Path) 
     assert float(seconds) >= 0 and rest == "input 85x64 pixels"
 
 
-def test_two_visitors_at_once_get_what_each_gets_alone(
+def test_two_visitors_at_once_get_the_same_as_alone(
     service: PredictionService, image: Path
 ) -> None:
     requests = [
@@ -67,7 +67,7 @@ def test_a_point_has_a_field_for_each_stage(service: PredictionService, image: P
     assert html.count("<figure>") == 4 and "detector / iter_2" in html
 
 
-def test_what_is_wrong_is_said_in_a_line(work_dirs: Path, image: Path) -> None:
+def test_a_wrong_argument_is_an_error_of_one_line(work_dirs: Path, image: Path) -> None:
     config = str(work_dirs / "detector" / "detector.py")
     choices = dict(
         gone=Choice(config, str(work_dirs / "detector" / "iter_0.pth")),
@@ -85,7 +85,7 @@ def test_what_is_wrong_is_said_in_a_line(work_dirs: Path, image: Path) -> None:
         service.predict(Request(None, "gone"), 0.3)
 
 
-def test_too_little_memory_is_told(
+def test_too_little_memory_is_an_error_of_one_line(
     service: PredictionService, image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

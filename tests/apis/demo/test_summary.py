@@ -53,12 +53,12 @@ def test_boxes_alone_have_no_mask() -> None:
         ([0.12, 0.2], "No object has a score above 0.3; the highest is 0.20"),
     ],
 )
-def test_images_without_objects_are_told_apart(scores: list[float], line: str) -> None:
+def test_images_without_objects_are_counted_separately(scores: list[float], line: str) -> None:
     found = describe(prediction(pred_instances=objects(scores)), CLASSES, 0.3)
     assert (found.line, found.rows) == (line, [])
 
 
-def test_a_long_list_is_cut_and_says_so() -> None:
+def test_a_long_list_is_shortened_with_a_note() -> None:
     found = describe(prediction(pred_instances=objects([0.9] * 60)), CLASSES, 0.3)
     assert len(found.rows) == 50
     assert found.line == "60 objects with a score above 0.3, of which the first 50 are listed"

@@ -75,9 +75,7 @@ def predict(config: str, checkpoint: str, path: Path) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_segmentor_predicts_what_mmseg_predicts(
-    saved: Callable, tmp_path: Path, case: str
-) -> None:
+def test_segmentor_predictions_match_mmseg(saved: Callable, tmp_path: Path, case: str) -> None:
     loading, channels, kind = CASES[case]
     path = write(tmp_path, kind)
     config, checkpoint = saved(configure("mmseg", channels, **loading))
@@ -92,9 +90,7 @@ def test_a_segmentor_predicts_what_mmseg_predicts(
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "six_bands"])
-def test_a_detector_predicts_what_mmdet_predicts(
-    saved: Callable, tmp_path: Path, case: str
-) -> None:
+def test_detector_predictions_match_mmdet(saved: Callable, tmp_path: Path, case: str) -> None:
     loading, channels, kind = CASES[case]
     path = write(tmp_path, kind)
     config, checkpoint = saved(configure("mmdet", channels, **loading))
@@ -110,7 +106,7 @@ def test_a_detector_predicts_what_mmdet_predicts(
 
 # mmpretrain's API reads images in its own way, whatever the pipeline loads them by.
 @pytest.mark.parametrize("case", [case for case, (loading, *_) in CASES.items() if not loading])
-def test_a_classifier_predicts_what_mmpretrain_predicts(
+def test_classifier_predictions_match_mmpretrain(
     saved: Callable, tmp_path: Path, case: str
 ) -> None:
     path = write(tmp_path, CASES[case][2])
@@ -167,7 +163,9 @@ def test_a_wrapped_test_set_has_its_pipeline(saved: Callable, tmp_path: Path, wr
 
 
 @pytest.mark.parametrize("scope", ["mmdet", "mmpretrain", "mmseg"])
-def test_a_batch_gives_what_its_images_give(saved: Callable, tmp_path: Path, scope: str) -> None:
+def test_a_batch_gives_the_same_results_as_single_images(
+    saved: Callable, tmp_path: Path, scope: str
+) -> None:
     cfg = configure(scope)
     predictor = Predictor(load_model(cfg, saved(cfg)[1]).model, cfg, 40)
     paths = [write(tmp_path, kind) for kind in ("png", "grey", "odd", "tiff")]
@@ -212,7 +210,9 @@ def test_a_config_that_cannot_predict_is_refused(saved: Callable) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
-def test_an_image_is_read_whole_or_not_at_all(saved: Callable, tmp_path: Path, suffix: str) -> None:
+def test_an_image_is_read_completely_or_rejected(
+    saved: Callable, tmp_path: Path, suffix: str
+) -> None:
     cfg = configure("mmseg")
     predictor = Predictor(load_model(cfg, saved(cfg)[1]).model, cfg)
     path = tmp_path / f"image{suffix}"

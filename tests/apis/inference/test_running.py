@@ -109,7 +109,7 @@ def test_index_maps_have_names_of_their_own(inputs: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_an_image_that_fails_is_told_and_passed_over(
+def test_an_image_that_fails_is_listed_and_skipped(
     inputs: Path, out: Path, capsys: pytest.CaptureFixture, batch_size: int
 ) -> None:
     (inputs / "1.png").write_bytes((inputs / "1.png").read_bytes()[:50])
@@ -218,7 +218,7 @@ def test_a_frame_of_another_size_stays_in_the_video(
 
 
 @pytest.mark.parametrize("done", [2, 5])
-def test_an_interrupted_run_keeps_what_it_has(inputs: Path, out: Path, done: int) -> None:
+def test_an_interrupted_run_keeps_its_results(inputs: Path, out: Path, done: int) -> None:
     def interrupted(image: np.ndarray) -> bool:
         nonlocal done
         if not done:

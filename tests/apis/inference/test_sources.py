@@ -109,7 +109,7 @@ def test_a_webcam_is_read_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None
         ("77", "there is no webcam 77, or something else uses it"),
     ],
 )
-def test_what_is_no_source_is_named(
+def test_an_unknown_source_is_named(
     folder: Path, word: str, message: str, capfd: pytest.CaptureFixture
 ) -> None:
     Path("broken.mp4").write_bytes(b"nothing of the kind")

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("scope", ["mmdet", "mmpretrain", "mmseg"])
-def test_what_fails_is_named_and_the_rest_is_predicted(
+def test_a_failing_image_is_named_and_the_others_are_predicted(
     infer: Callable, saved: Callable, folder: Path, tmp_path: Path, capsys, scope: str
 ) -> None:
     config, checkpoint = saved(configure(scope))
@@ -73,7 +73,7 @@ def test_patterns_and_sizes_are_taken(
         (["--score-thr", 0.5], "--score-thr is for detectors"),
     ],
 )
-def test_what_a_user_can_correct_is_one_line(
+def test_an_error_that_a_user_can_fix_is_one_line(
     infer: Callable, saved: Callable, folder: Path, options: list, message: str
 ) -> None:
     config, checkpoint = saved(configure("mmseg"))

@@ -60,7 +60,7 @@ def test_a_killed_process_leaves_a_valid_list(tmp_path: Path) -> None:
     assert [item["number"] for item in items] == list(range(len(items)))
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "list.json"
     growing = GrowingList(path)
     growing.extend(["a", "b"])
@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == ["a", "b"]
 
 
-def test_a_picture_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_a_picture_is_written_atomically(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     write_picture(image, tmp_path / "new" / "a.png")
     assert (cv2.imread(str(tmp_path / "new" / "a.png")) == image).all()

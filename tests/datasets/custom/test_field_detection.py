@@ -456,7 +456,7 @@ REFUSED: dict[str, tuple[Callable[[Data], None], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_nobody_can_tell_is_refused_in_a_line(name: str) -> None:
+def test_ambiguous_data_are_an_error_of_one_line(name: str) -> None:
     change, message = REFUSED[name]
     data = make_scene(Path("images"))
     change(data)

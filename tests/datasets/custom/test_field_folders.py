@@ -194,7 +194,7 @@ def make_folders(splits: tuple[str, ...] = ("train", "val")) -> None:
                 Image.new("RGB", (40, 40), (80 * label, 0, 0)).save(path)
 
 
-def test_labels_are_those_of_training_whatever_folders_there_are() -> None:
+def test_labels_are_those_of_training_for_any_folders() -> None:
     make_folders()
     for i in range(3):
         Path(f"data/val/ant/{i}.PNG").unlink()
@@ -271,7 +271,7 @@ def test_a_run_on_masks_that_it_would_fail_at_is_refused(
         check_data_folders(mmseg_config(**dataset), "train")
 
 
-def test_a_run_on_masks_of_0_and_255_says_what_is_not_learnt(capsys: pytest.CaptureFixture) -> None:
+def test_a_run_on_masks_of_0_and_255_lists_unlearnt_labels(capsys: pytest.CaptureFixture) -> None:
     make_pairs(index)
     check_data_folders(mmseg_config(), "train")
     assert "255" not in "".join(capsys.readouterr())
@@ -306,7 +306,7 @@ def test_folders_that_would_shift_labels_are_refused() -> None:
         check_data_folders(folders_config(), "train", "val")
 
 
-def test_classes_of_a_checkpoint_at_other_labels_are_told() -> None:
+def test_classes_of_a_checkpoint_at_other_labels_are_an_error() -> None:
     classes = ("ant", "bee", "cow")
     assert differing_classes(classes, ["Ant", "bee", "cow"]) is None
     assert differing_classes(classes, ("x", "y", "z")) is None

@@ -29,7 +29,7 @@ def forbid(*args, **kwargs):
     raise AssertionError("the set was generated again")
 
 
-def test_same_seed_same_bytes_whatever_the_workers(mini, tiny, tmp_path):
+def test_same_seed_same_bytes_for_any_number_of_workers(mini, tiny, tmp_path):
     serial = ensure_mini(tmp_path / "serial", workers=1, **tiny)
     threaded = ensure_mini(tmp_path / "threaded", workers=5, **tiny)
     assert digests(serial) == digests(threaded) == digests(mini)
@@ -100,7 +100,7 @@ def test_a_complete_set_is_left_alone(mini, tiny, monkeypatch):
     assert digests(mini) == before
 
 
-def test_meta_tells_what_is_in_the_set(mini):
+def test_meta_describes_the_set(mini):
     meta = json.loads((mini / "meta.json").read_text())
     assert meta["seed"] == 0
     assert meta["classes"] == ["ball", "box", "cone", "ring", "star"]
@@ -161,7 +161,7 @@ def test_an_interrupted_replacement_keeps_the_old_set(tmp_path, monkeypatch):
     assert digests(root) == before
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
+def test_incomplete_files_of_a_killed_run_are_removed(tmp_path):
     for role in ("partial", "old"):
         folder = tmp_path / f".mini.{role}" / "images" / "train"
         folder.mkdir(parents=True)

@@ -73,7 +73,7 @@ def test_unknown_solid():
         make_solid("teapot", np.random.default_rng(0))
 
 
-def test_sizes_vary_and_fill_what_detectors_pad_to():
+def test_sizes_vary_and_fill_multiples_of_32():
     sizes = np.array([draw_size(np.random.default_rng(seed)) for seed in range(300)])
     short, long = np.sort(sizes, axis=1).T
     assert set(short) == set(range(112, 129))

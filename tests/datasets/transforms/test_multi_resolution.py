@@ -32,7 +32,7 @@ def test_resizes_as_pillow_does(size: int) -> None:
     assert kept.dtype.is_floating_point and torch.equal(kept, scores.float())
 
 
-def test_draws_every_size_and_both_sides_alike() -> None:
+def test_draws_every_size_and_both_sides_equally_often() -> None:
     augment = MultiResolution(range(8, 33, 8))
     shapes = {tuple(augment(*batch())[0].shape[2:]) for _ in range(100)}
     assert shapes == {(8, 8), (16, 16), (24, 24), (32, 32)}

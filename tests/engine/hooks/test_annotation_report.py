@@ -72,14 +72,14 @@ def test_annotations_are_left_out_as_mmdet_does(
         (["ring", "bal", "cone"], ["has 'bal'", "in the order cone, ring,"]),
     ],
 )
-def test_classes_that_take_other_names_are_told(classes: list[str], lines: list[str]) -> None:
+def test_classes_with_other_names_are_reported(classes: list[str], lines: list[str]) -> None:
     told = list(misnamed_classes(content(), classes))
     assert len(told) == len(lines)
     for line, expected in zip(told, lines, strict=True):
         assert expected in line
 
 
-def test_it_is_told_before_training_with_the_file(
+def test_it_is_reported_before_training_with_the_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "data.json"

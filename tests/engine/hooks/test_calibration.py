@@ -71,7 +71,7 @@ def test_of_one_batch_every_norm_agrees() -> None:
         np.testing.assert_allclose(norm.running_var, values.var(axis=1), rtol=1e-3)
 
 
-def test_deep_norms_agree_with_what_they_get_in_inference() -> None:
+def test_deep_norms_match_their_input_in_inference() -> None:
     """Image by image, where norms that look at one batch alone would lose what images differ in."""
     generator = torch.Generator().manual_seed(2)
     contrast, brightness = torch.rand(2, 300, 1, 1, 1, generator=generator)

@@ -114,7 +114,7 @@ def steps(patch: pytest.MonkeyPatch, last: int | None = None) -> list[str]:
     return done
 
 
-def test_wherever_it_ends_there_is_a_whole_checkpoint(tmp_path: Path) -> None:
+def test_after_any_interruption_there_is_a_complete_checkpoint(tmp_path: Path) -> None:
     """Those of mmengine's hook are gone, torn, or not what `last_checkpoint` names."""
     arguments = dict(max_iters=2, scores=(1.0, 2.0), max_keep_ckpts=1, save_best="acc")
     with pytest.MonkeyPatch.context() as patch:
@@ -147,7 +147,7 @@ def test_the_best_one_is_kept_until_there_is_a_better_one(tmp_path: Path) -> Non
     assert read_checkpoint(tmp_path / "best_acc_iter_2.pth")["state_dict"]["weight"].item() == 2
 
 
-def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+def test_incomplete_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     train(tmp_path, 2, max_keep_ckpts=1)
     (tmp_path / ".iter_3.pth.1.part").write_bytes(b"half")
     # Killed after the new checkpoint was there and before the old one was removed.

@@ -58,7 +58,7 @@ def test_a_file_of_the_backbone_alone_arrives(prefix: str, trained: Model, tmp_p
             assert torch.equal(model.backbone.state_dict()[name], value), name
 
 
-def test_a_file_of_the_model_arrives_as_a_whole(trained: Model, tmp_path: Path) -> None:
+def test_a_checkpoint_of_the_model_is_loaded_completely(trained: Model, tmp_path: Path) -> None:
     torch.save(dict(state_dict=trained.state_dict()), tmp_path / "model.pth")
     model = initialised(dict(type="Pretrained", checkpoint=str(tmp_path / "model.pth")))
     for name, value in trained.state_dict().items():

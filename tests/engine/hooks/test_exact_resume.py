@@ -227,9 +227,7 @@ def resumed(folder: Path, loop: str, length: int = 12, **data: Any) -> Runner:
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 6])
-def test_another_batch_size_trains_what_is_left_of_the_epoch(
-    batch_size: int, tmp_path: Path
-) -> None:
+def test_another_batch_size_trains_the_rest_of_the_epoch(batch_size: int, tmp_path: Path) -> None:
     whole = drawn(resumed(tmp_path / "whole", "epochs", batch_size=2))
     # Two iterations of two images in the second epoch.
     interrupted(tmp_path / "part", "epochs", stop=8, batch_size=2)
@@ -240,7 +238,7 @@ def test_another_batch_size_trains_what_is_left_of_the_epoch(
 
 
 @pytest.mark.parametrize(("batch_size", "length"), [(4, 12), (2, 8), (2, 20)])
-def test_after_an_epoch_another_batch_size_or_data_set_trains_the_whole_next(
+def test_after_an_epoch_another_batch_size_or_data_set_trains_a_complete_epoch(
     batch_size: int, length: int, tmp_path: Path
 ) -> None:
     interrupted(tmp_path, "epochs", stop=6, batch_size=2)
@@ -250,7 +248,7 @@ def test_after_an_epoch_another_batch_size_or_data_set_trains_the_whole_next(
 
 
 @pytest.mark.parametrize("loop", ["epochs", "iterations"])
-def test_other_data_or_another_sampler_begin_the_pass_anew_with_a_line(
+def test_other_data_or_another_sampler_restart_the_pass_with_a_line(
     loop: str, tmp_path: Path
 ) -> None:
     interrupted(tmp_path, loop, stop=2, batch_size=2)
@@ -260,7 +258,7 @@ def test_other_data_or_another_sampler_begin_the_pass_anew_with_a_line(
     assert len(set(drawn(runner)[:10])) == 10
 
 
-def test_a_larger_batch_of_an_endless_stream_goes_on_behind_the_last_image(tmp_path: Path) -> None:
+def test_a_larger_batch_of_an_endless_stream_continues_after_the_last_image(tmp_path: Path) -> None:
     whole = drawn(resumed(tmp_path / "whole", "iterations", batch_size=2))
     interrupted(tmp_path / "part", "iterations", stop=4, batch_size=2)
     rest = drawn(resumed(tmp_path / "part", "iterations", batch_size=4))

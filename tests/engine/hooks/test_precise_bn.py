@@ -143,7 +143,7 @@ def test_averaged_weights_get_statistics_of_their_own(
     assert not np.allclose(*found, rtol=1e-2)
 
 
-def test_num_images_limits_what_is_looked_at(tmp_path: Path) -> None:
+def test_num_images_limits_the_images(tmp_path: Path) -> None:
     """The statistics are those of some five of the images, and of one order of them."""
     first = train(tmp_path / "first", dict(num_images=5), ITERS).model
     second = train(tmp_path / "second", dict(num_images=5), ITERS).model
@@ -155,7 +155,7 @@ def test_num_images_limits_what_is_looked_at(tmp_path: Path) -> None:
     assert sum(np.allclose(first.statistics[0], mean, rtol=1e-4, atol=1e-5) for mean in means) == 1
 
 
-def test_a_resumed_run_keeps_what_it_has_learnt(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_statistics(tmp_path: Path) -> None:
     runner = train(tmp_path, dict(num_images=100), ITERS)
     learnt = saved(runner, "iter_4")
     resumed = train(

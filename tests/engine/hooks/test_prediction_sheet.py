@@ -64,7 +64,7 @@ def test_no_images_no_sheet(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_visualizer_of_a_library_a_run_goes_on(tmp_path: Path) -> None:
+def test_a_run_continues_without_a_visualizer_of_its_library(tmp_path: Path) -> None:
     warnings: list[str] = []
     runner = SimpleNamespace(
         visualizer=Visualizer(),

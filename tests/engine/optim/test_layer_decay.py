@@ -299,7 +299,7 @@ def test_models_that_tell_no_depths_are_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", ["lr", "weight_decay"])
-def test_what_is_scaled_must_be_given(missing: str) -> None:
+def test_the_scaled_values_are_required(missing: str) -> None:
     optimizer = dict(type="AdamW", lr=LR, weight_decay=WEIGHT_DECAY)
     del optimizer[missing]
     with pytest.raises(ValueError, match=f"optimizer must have {missing}"):

@@ -43,7 +43,7 @@ def test_an_empty_pipeline_of_a_test_set_is_an_error() -> None:
         dict(type="A"),
     ],
 )
-def test_what_is_not_on_disk_is_not_checked(dataset: dict) -> None:
+def test_data_that_are_not_on_disk_are_not_checked(dataset: dict) -> None:
     check_data(config(dataset), "train", "val")
 
 
@@ -55,12 +55,12 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("error", [UsageError, CheckpointError])
-def test_what_a_user_can_mend_ends_in_one_line(error: type[Exception]) -> None:
+def test_an_error_that_a_user_can_fix_is_one_line(error: type[Exception]) -> None:
     with pytest.raises(SystemExit, match=r"^error: no such thing$"):
         run(raising(error("no such thing")))
 
 
-def test_an_interrupted_tool_says_what_it_leaves(capsys: pytest.CaptureFixture) -> None:
+def test_an_interrupted_tool_reports_its_state(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stop:
         run(raising(KeyboardInterrupt()))
     assert stop.value.code == 130

@@ -42,7 +42,7 @@ class Model(nn.Module):
         return self.scale * sum(y.square().mean() for y in self.backbone(x))
 
 
-def test_no_parameter_is_unused_whatever_is_frozen_returned_or_recomputed(
+def test_every_trainable_parameter_is_used_with_any_frozen_returned_or_recomputed_stages(
     in_two_processes: Callable,
 ) -> None:
     def run(rank: int) -> list[str]:

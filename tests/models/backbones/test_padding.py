@@ -344,7 +344,7 @@ def test_maps_go_on_with_the_border_of_the_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradients_of_what_goes_on_reach_the_border(name: str) -> None:
+def test_gradients_of_replicated_padding_reach_the_border(name: str) -> None:
     """A loss on padding is one on the image's last tokens."""
     network = built(name)
     (x,) = images((50, 70))

@@ -82,7 +82,7 @@ def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
         S2MLP(**{"arch": MINI, **arguments})
 
 
-def test_what_all_tokens_of_an_output_have_in_common_is_taken_away() -> None:
+def test_the_common_part_of_all_tokens_of_an_output_is_subtracted() -> None:
     torch.manual_seed(0)
     network = S2MLP(MINI, out_indices=(0, 2)).train()
     for y in network(torch.randn(2, 3, 20, 13) + 3):

@@ -250,7 +250,7 @@ def load_by_init_cfg(network: S2MLPv2, path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", [load, load_by_mmengine, load_by_init_cfg])
-def test_checkpoints_for_the_sum_over_tokens_give_what_they_gave(
+def test_checkpoints_for_the_sum_over_tokens_give_the_same_output(
     way: Callable[[S2MLPv2, Path], None], tmp_path: Path, log: list[tuple[int, str]]
 ) -> None:
     """Weights and outputs of a network whose split attention weighed by the sum, not the mean."""

@@ -259,6 +259,6 @@ def test_wrong_input_is_named(shape: tuple[int, ...]) -> None:
         (torch.zeros(1, 3, 0, 8), r"x must have a pixel at least, got \(1, 3, 0, 8\)"),
     ],
 )
-def test_what_is_no_image_is_named(x: Any, message: str) -> None:
+def test_a_file_that_is_no_image_is_named(x: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         SMLPNet(MINI)(x)

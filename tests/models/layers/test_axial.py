@@ -166,7 +166,7 @@ def test_a_state_dict_of_another_length_is_resized(length: int, strict: bool) ->
     torch.testing.assert_close(target(x), source(x))
 
 
-def test_what_is_no_axial_map_is_not_resized() -> None:
+def test_other_tensors_than_axial_maps_are_not_resized() -> None:
     layer = AxialMixing(4, dim=-1)
     for weight, bias in ((torch.ones(5, 3), torch.ones(5)), (torch.ones(5, 5), torch.ones(6))):
         assert resize_axial_map(weight, bias, 4)[0] is weight

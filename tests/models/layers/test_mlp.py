@@ -20,7 +20,7 @@ def test_equals_its_formula() -> None:
         torch.testing.assert_close(mlp(x), expected)
 
 
-def test_hooks_see_the_whole_map() -> None:
+def test_hooks_see_the_complete_map() -> None:
     torch.manual_seed(0)
     mlp = ChannelMLP(4, mlp_ratio=2).eval()
     seen = {}

@@ -49,7 +49,7 @@ def test_a_running_mean_comes_with_the_weights() -> None:
     assert torch.equal(other.running_mean, centred.running_mean)
 
 
-def test_no_gradient_of_a_centred_norm_moves_all_tokens_alike() -> None:
+def test_no_gradient_of_a_centred_norm_moves_all_tokens_equally() -> None:
     centred, _ = centred_and_plain()
     x = torch.randn(2, 4, 5, 6, dtype=torch.float64, requires_grad=True)
     y = centred(x)

@@ -107,7 +107,7 @@ def test_matrices_are_built_once_per_lengths_type_and_device() -> None:
     ]
 
 
-def test_what_is_kept_serves_whoever_asks_next() -> None:
+def test_cached_models_serve_later_requests() -> None:
     with FakeTensorMode():
         fake = cached_resampling_matrix(29, 13, torch.zeros(1))
     with torch.inference_mode():
@@ -119,7 +119,7 @@ def test_what_is_kept_serves_whoever_asks_next() -> None:
 
 
 @pytest.mark.parametrize("size", [(5, 9), (4, 7)])
-def test_adding_by_products_is_adding_what_went_up(size: tuple[int, int]) -> None:
+def test_adding_by_products_equals_upsampling_and_adding(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     height, width = size
     inputs = [

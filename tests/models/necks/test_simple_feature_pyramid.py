@@ -196,6 +196,6 @@ def test_a_wrong_number_of_inputs_is_named() -> None:
 @pytest.mark.parametrize(
     "x", [torch.zeros(1, 4, 4, 4), torch.zeros(8, 4, 4), torch.zeros(1, 8, 0, 4), None]
 )
-def test_what_is_no_map_is_named(x: Tensor | None) -> None:
+def test_an_input_that_is_no_map_is_named(x: Tensor | None) -> None:
     with pytest.raises(ValueError, match=r"inputs must be maps \(N, C, H, W\) of \[8\] channels"):
         SimpleFeaturePyramid([8], in_strides=[16])([x])

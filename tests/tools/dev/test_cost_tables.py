@@ -9,7 +9,7 @@ from cost_tables import SHOWN_CHARTS, read_references, write_tables
 from documents import DOCS
 
 
-def test_the_tables_in_the_docs_are_what_was_counted_and_measured(tmp_path: Path) -> None:
+def test_the_tables_in_the_docs_match_counts_and_measurements(tmp_path: Path) -> None:
     pytest.importorskip("mmdet")
     documents = ("cost.md", "many_machines.md")
     for name in documents:

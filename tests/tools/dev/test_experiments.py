@@ -39,7 +39,7 @@ def trainings(experiment: ModuleType, root: Path) -> dict[str, Config]:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda module: module.__name__)
-def test_jobs_need_what_makes_their_checkpoints(experiment: ModuleType, tmp_path: Path) -> None:
+def test_jobs_need_the_jobs_of_their_checkpoints(experiment: ModuleType, tmp_path: Path) -> None:
     pytest.importorskip("mmpretrain")
     jobs = {job.name: job for job in experiment.jobs(tmp_path)}
     configs = trainings(experiment, tmp_path)
@@ -122,7 +122,7 @@ def test_trainings_on_images_of_mixed_sizes(tmp_path: Path) -> None:
     assert resize.type == "RandomResize" and resize.ratio_range == (0.6, 1.6)
 
 
-def test_the_table_of_padding_has_what_is_finished(tmp_path: Path) -> None:
+def test_the_table_of_padding_has_finished_trainings(tmp_path: Path) -> None:
     jobs = {job.name: job for job in padding.jobs(tmp_path)}
     finished = [*(f"swin/include/{seed}" for seed in range(3)), "s2mlp/include/0"]
     finished += ["s2mlp/crop/0", "s2mlp/crop/1"]

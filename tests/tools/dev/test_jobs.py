@@ -12,7 +12,7 @@ def append(path: Path, word: str) -> tuple[str, ...]:
     return ("-c", f"open({str(path)!r}, 'a').write({word + chr(10)!r})")
 
 
-def test_jobs_wait_for_what_they_need(tmp_path: Path) -> None:
+def test_jobs_wait_for_their_dependencies(tmp_path: Path) -> None:
     log = tmp_path / "order"
     todo = [
         jobs.Job("last", append(log, "last"), needs=("a/first", "second")),
@@ -23,7 +23,7 @@ def test_jobs_wait_for_what_they_need(tmp_path: Path) -> None:
     assert log.read_text().split() == ["first", "second", "last"]
 
 
-def test_of_what_could_run_the_first_in_order_does(tmp_path: Path) -> None:
+def test_the_first_ready_job_in_order_runs(tmp_path: Path) -> None:
     log = tmp_path / "order"
     todo = [
         jobs.Job("first", append(log, "first")),
@@ -34,7 +34,7 @@ def test_of_what_could_run_the_first_in_order_does(tmp_path: Path) -> None:
     assert log.read_text().split() == ["first", "second", "third"]
 
 
-def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+def test_finished_jobs_are_not_repeated(tmp_path: Path) -> None:
     log = tmp_path / "order"
     job = jobs.Job("job", append(log, "one"))
     assert not jobs.is_done(job, tmp_path)

@@ -41,7 +41,7 @@ def test_it_has_every_config_and_no_result(written: dict) -> None:
     assert written["Collections"] == list(collections())
 
 
-def test_whole_models_cost_what_the_model_zoo_says(written: dict) -> None:
+def test_costs_of_complete_models_match_the_model_zoo(written: dict) -> None:
     table = re.findall(
         r"\]\(\.\./(configs/\w+\.py)\) \| (\S+M) \| (\S+G) \|",
         (ROOT / "docs" / "recipes.md").read_text(),
@@ -53,7 +53,7 @@ def test_whole_models_cost_what_the_model_zoo_says(written: dict) -> None:
     }
 
 
-def test_classifiers_are_what_is_counted(written: dict) -> None:
+def test_classifiers_are_counted(written: dict) -> None:
     entries = {entry["Name"]: entry for entry in written["Models"]}
     ours = [recipe for recipe in recipes() if recipe.name.endswith("_in1k.py")]
     assert len(ours) == 14

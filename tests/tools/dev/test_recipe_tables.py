@@ -18,7 +18,7 @@ def test_results_are_those_of_the_libraries() -> None:
     assert published("mmdet::swin/retinanet_swin-t-p4-w7_fpn_1x_coco.py") == ""
 
 
-def test_the_document_has_every_recipe_and_no_result_of_ours() -> None:
+def test_the_document_has_every_recipe_and_none_of_our_results() -> None:
     lines = (ROOT / "docs" / "recipes.md").read_text().splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
     rows = [row for row in rows if len(row) == 6]  # not the table of overfitted photos

@@ -41,7 +41,7 @@ TESTS = [
 ]
 
 
-def test_a_row_counts_tests_with_a_backbone_of_ours() -> None:
+def test_a_row_counts_tests_with_our_backbone() -> None:
     pytest.importorskip("mmpretrain")
     assert theirs.row("mmpretrain", "smlpnet", TESTS)[1:] == [
         *("smlpnet", "4", "1", "1", "2", "0", "1", "1")
