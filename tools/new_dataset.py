@@ -97,6 +97,14 @@ def read(source: Path, reader: Callable[[], T], summary: Callable[[T], str]) -> 
     return data
 
 
+def write(args: argparse.Namespace, end: str, text: str) -> str:
+    """Write a file beside the config; its path."""
+    path = args.out.with_name(f"{args.out.stem}_{end}")
+    path.write_text(text, encoding="utf-8")
+    say(f"written: {path}")
+    return path.as_posix()
+
+
 def counted(what: str, counts: dict[str, int]) -> str:
     parts = (f"{printable(name)} {count}" for name, count in counts.items())
     return f"{what} ({few(parts, 10)})"
@@ -160,13 +168,9 @@ def for_detection(args: argparse.Namespace, base: str, name: str) -> tuple[str, 
         train, val = parts
     if not sum(train.boxes.values()):
         raise UsageError(f"{args.annotations}: no object is left to train on")
-    sources = [(args.images, args.annotations), args.val or (args.images, args.annotations)]
-    sets = []
-    for purpose, data, (folder, file) in zip(("train", "val"), (train, val), sources, strict=True):
-        file = args.out.with_name(f"{args.out.stem}_{purpose}.json")
-        file.write_text(data.text(), encoding="utf-8")
-        say(f"written: {file}")
-        sets.append(Set(folder.as_posix(), file.as_posix()))
+    folders = args.images, args.val[0] if args.val else args.images
+    files = write(args, "train.json", train.text()), write(args, "val.json", val.text())
+    sets = [Set(folder.as_posix(), file) for folder, file in zip(folders, files, strict=True)]
     train.with_masks &= val.with_masks
     model = "Mask R-CNN" if train.with_masks else "Faster R-CNN"
     title = f"{model} on {args.backbone}, for {args.annotations.name}."
@@ -200,10 +204,8 @@ def for_segmentation(args: argparse.Namespace, base: str, name: str) -> tuple[st
         for image in track(sorted(names), "masks", console=Console(stderr=True), transient=True):
             data.write(image, masks)
         say(f"written: {masks}, masks of labels from 0 to {len(data.classes) - 1}")
-        file = args.out.with_name(f"{args.out.stem}_{purpose}.txt")
-        file.write_text("".join(f"{image}\n" for image in sorted(names)), encoding="utf-8")
-        say(f"written: {file}")
-        sets.append(Set(data.images.as_posix(), file.as_posix(), masks.as_posix()))
+        file = write(args, f"{purpose}.txt", "".join(f"{image}\n" for image in sorted(names)))
+        sets.append(Set(data.images.as_posix(), file, masks.as_posix()))
     title = f"UperNet on {args.backbone}, for {args.annotations.name}."
     sizes = [train.sizes[image] for image in parts[0][1]]
     recipe = read_config(name)
@@ -225,11 +227,9 @@ def for_classification(args: argparse.Namespace, base: str, name: str) -> tuple[
         say(f"to {verb} on: {counted(f'{len(names)} images', counts)}")
         if lacking := [name for name, count in counts.items() if not count]:
             say(f"  classes without an image to {verb} on: {len(lacking)} ({few(lacking)})")
-        file = args.out.with_name(f"{args.out.stem}_{purpose}.txt")
         lines = (f"{image} {data.labels[image]}\n" for image in sorted(names))
-        file.write_text("".join(lines), encoding="utf-8")
-        say(f"written: {file}")
-        sets.append(Set(args.images.as_posix(), file.as_posix()))
+        file = write(args, f"{purpose}.txt", "".join(lines))
+        sets.append(Set(args.images.as_posix(), file))
     title = f"Classifier on {args.backbone}, for {args.images.name}."
     count = len(parts[0])
     return "classifier", classification_config(
@@ -283,8 +283,8 @@ def main() -> None:
             f"--backbone {args.backbone} has no such recipe; {', '.join(fitting)} have"
         )
     base = base_of(config_path(name), args.out.parent)
-    write = {DETECTOR: for_detection, SEGMENTOR: for_segmentation, CLASSIFIER: for_classification}
-    model, text = write[kind](args, base, name)
+    make = {DETECTOR: for_detection, SEGMENTOR: for_segmentation, CLASSIFIER: for_classification}
+    model, text = make[kind](args, base, name)
     args.out.write_text(text, encoding="utf-8")
     say(f"written: {args.out}, {model}; next: python -m mmsmlp train {args.out}")
 
