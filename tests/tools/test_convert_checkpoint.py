@@ -317,7 +317,7 @@ def test_logits_need_a_head(
     torch.save({k: v for k, v in spach_weights.items() if "mlp_head" not in k}, path)
     assert "2 missing: mlp_head.0.weight, mlp_head.0.bias" in fails(convert, path, tmp_path)
     options = ["--backbone-only", "--verify", spach_reference]
-    assert "a whole classifier; it lacks head.fc.weight, head.fc.bias" in fails(
+    assert "a complete classifier; it lacks head.fc.weight, head.fc.bias" in fails(
         convert, path, tmp_path / "ours.pth", *options
     )
     convert(path, tmp_path / "ours.pth", "--backbone-only")
