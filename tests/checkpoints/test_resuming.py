@@ -1,4 +1,4 @@
-"""Where an interrupted run goes on from."""
+"""The checkpoint that an interrupted run resumes from."""
 
 import os
 from pathlib import Path
