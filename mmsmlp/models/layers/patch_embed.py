@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .arguments import check_whole
+from .arguments import check_int
 from .linear_maps import is_channels_last
 from .recording import is_recording
 
@@ -27,9 +27,9 @@ class PatchEmbed(nn.Conv2d):
     def __init__(
         self, in_channels: int, out_channels: int, patch_size: int, bias: bool = False
     ) -> None:
-        check_whole("in_channels", in_channels)
-        check_whole("out_channels", out_channels)
-        check_whole("patch_size", patch_size)
+        check_int("in_channels", in_channels)
+        check_int("out_channels", out_channels)
+        check_int("patch_size", patch_size)
         super().__init__(in_channels, out_channels, patch_size, stride=patch_size, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,9 +71,9 @@ class OverlapPatchEmbed(nn.Conv2d):
     """
 
     def __init__(self, in_channels: int, out_channels: int, patch_size: int) -> None:
-        check_whole("in_channels", in_channels)
-        check_whole("out_channels", out_channels)
-        check_whole("patch_size", patch_size)
+        check_int("in_channels", in_channels)
+        check_int("out_channels", out_channels)
+        check_int("patch_size", patch_size)
         super().__init__(in_channels, out_channels, 2 * patch_size - 1, stride=patch_size)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .arguments import check_whole, is_whole
+from .arguments import check_int, is_int
 
 # Where tokens go: steps down and steps to the right.
 Direction = tuple[int, int]
@@ -40,7 +40,7 @@ def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> 
         ValueError: If a direction is none, or ``step`` is below 1.
     """
     check_directions("directions", directions)
-    check_whole("step", step)
+    check_int("step", step)
     if not directions:
         return x
     return _join(
@@ -63,7 +63,7 @@ def check_directions(name: str, directions: Any) -> None:
         return (
             isinstance(pair, Sequence)
             and len(pair) == 2
-            and all(is_whole(axis) and -1 <= axis <= 1 for axis in pair)
+            and all(is_int(axis) and -1 <= axis <= 1 for axis in pair)
         )
 
     if not isinstance(directions, Sequence) or not all(map(is_direction, directions)):
