@@ -175,7 +175,7 @@ def read_masks(
 
 
 def _pairs(images: list[str], masks: list[str]) -> dict[str, str]:
-    """Masks by images: of the same name, but for an end that all images or most masks have."""
+    """Masks by images: of the same name, except for a suffix that all images or most masks have."""
     stems = {os.path.splitext(name)[0]: name for name in reversed(masks)}
     names = {name: os.path.splitext(name)[0] for name in images}
     ends_first = [name[::-1] for name in names.values()]
