@@ -6,6 +6,7 @@ import io
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,15 +175,21 @@ def read_masks(
 
 
 def _pairs(images: list[str], masks: list[str]) -> dict[str, str]:
-    """Masks by images: of the same name, or of one with the end that most masks have."""
+    """Masks by images: of the same name, except for a suffix that all images or most masks have."""
     stems = {os.path.splitext(name)[0]: name for name in reversed(masks)}
-    starts = {name: os.path.splitext(name)[0] for name in images}
-    known, ends = set(starts.values()), Counter()
-    for stem in stems:
-        cuts = [n for n in range(len(stem), 0, -1) if stem[:n] in known]
-        ends.update(stem[n:] for n in cuts[:1])
-    end = "" if "" in ends else max(ends, key=ends.get, default="")
-    return {name: stems[s + end] for name, s in starts.items() if s + end in stems}
+    names = {name: os.path.splitext(name)[0] for name in images}
+    ends_first = [name[::-1] for name in names.values()]
+    shared = os.path.commonprefix(ends_first)[::-1]  # noqa: RUF071, of characters
+    for end_of_images in ("", shared):  # such as _leftImg8bit
+        starts = {image: name.removesuffix(end_of_images) for image, name in names.items()}
+        known, ends = set(starts.values()), Counter()
+        for stem in stems:
+            cuts = (n for n in range(len(stem), 0, -1) if stem[:n] in known)
+            ends.update(stem[n:] for n in islice(cuts, 1))
+        if ends:
+            end = max(ends, key=lambda end: (ends[end], end == ""))
+            return {image: stems[s + end] for image, s in starts.items() if s + end in stems}
+    return {}
 
 
 def _choose_labels(data: Segmentation, found: list[int], classes: list[str] | None) -> None:

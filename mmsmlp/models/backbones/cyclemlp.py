@@ -97,16 +97,11 @@ class CycleMLP(PyramidBackbone):
     Args:
         arch: ``'b1'`` to ``'b5'`` (table 1 of the paper), or a dict of ``embed_dims``, ``depths``,
             ``mlp_ratios`` (one per stage) and optionally ``patch_sizes`` (4, then 2s).
-        in_channels: Channels of the image.
-        out_indices: Stages to return, in this order; negative ones count from the end.
         drop_path_rate: Rate of the last block.
-        frozen_stages: Number of frozen stages, with their output norms: -1 none, 0 the stem,
-            k the stem and the first k stages.
-        with_cp: Whether blocks recompute their activations in the backward pass.
-        training_padding: Treatment of padding in training, see
-            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
         init_cfg: Initialisation in mmengine's format. The default is truncated normals of 0.02 in
             linear layers, as in the authors' code.
+        options: Those that all backbones have, see
+            :class:`~mmsmlp.models.backbones.pyramid.PyramidBackbone`.
 
     Raises:
         ValueError: If an argument is out of its range; the message names it.
@@ -128,36 +123,25 @@ class CycleMLP(PyramidBackbone):
     def __init__(
         self,
         arch: str | Mapping[str, Any] = "b2",
-        in_channels: int = 3,
-        out_indices: int | Sequence[int] = (0, 1, 2, 3),
         drop_path_rate: float = 0.1,
-        frozen_stages: int = -1,
-        with_cp: bool = False,
-        training_padding: str = "include",
         init_cfg: dict | list[dict] | None = None,
+        **options: Any,
     ) -> None:
-        arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratios"})
-        channels, ratios = arch["embed_dims"], arch["mlp_ratios"]
+        arch = resolve_arch(arch, self.variants, optional=["patch_sizes"])
+        channels, ratios = arch["embed_dims"], arch.pop("mlp_ratios")
         check_ints("embed_dims", channels, minimum=4)  # a quarter of them weighs the branches
         if not isinstance(ratios, Sequence) or len(ratios) != len(channels):
             raise ValueError(f"mlp_ratios must be {len(channels)}, one per stage, got {ratios!r}")
         for ratio in ratios:
             check_positive("mlp_ratios", ratio)
-
+        if init_cfg is None:
+            init_cfg = dict(type="TruncNormal", layer="Linear", std=0.02)
         super().__init__(
             lambda stage, drop_path: CycleMLPBlock(channels[stage], ratios[stage], drop_path),
             patch_embed=OverlapPatchEmbed,
             output_norm=LayerNorm2d,
-            in_channels=in_channels,
-            embed_dims=channels,
-            depths=arch["depths"],
-            patch_sizes=arch.get("patch_sizes", [4] + [2] * (len(channels) - 1)),
             drop_path_rate=drop_path_rate,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            with_cp=with_cp,
-            training_padding=training_padding,
-            init_cfg=dict(type="TruncNormal", layer="Linear", std=0.02)
-            if init_cfg is None
-            else init_cfg,
+            init_cfg=init_cfg,
+            **{"patch_sizes": [4] + [2] * (len(channels) - 1), **arch},
+            **options,
         )

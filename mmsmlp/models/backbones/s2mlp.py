@@ -116,9 +116,7 @@ class S2MLP(PyramidBackbone):
         training_padding: str = "crop",
         **options: Any,
     ) -> None:
-        arch = resolve_arch(
-            arch, self.variants, required={"embed_dims", "depth", "patch_size", "mlp_ratio"}
-        )
+        arch = resolve_arch(arch, self.variants)
         check_directions("directions", directions)
         channels, depth = arch["embed_dims"], arch["depth"]
 

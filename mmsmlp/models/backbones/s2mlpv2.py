@@ -37,6 +37,9 @@ from mmsmlp.registry import MODELS
 from .pyramid import PyramidBackbone
 from .settings import native_grids, resolve_arch
 
+# Directions of each map.
+Shifts = Sequence[Sequence[Direction]]
+
 
 class S2Component(nn.Module):
     """Token mixing: expand, shift each part its own way, fuse (arXiv 2108.01072, eq. 6 to 10).
@@ -47,9 +50,7 @@ class S2Component(nn.Module):
         shifts: Directions of each map, see :func:`~mmsmlp.models.layers.spatial_shift`.
     """
 
-    def __init__(
-        self, channels: int, fusion: nn.Module, shifts: Sequence[Sequence[Direction]]
-    ) -> None:
+    def __init__(self, channels: int, fusion: nn.Module, shifts: Shifts) -> None:
         super().__init__()
         self.shifts = shifts
         self.fc1 = Linear(channels, len(shifts) * channels)
@@ -75,12 +76,7 @@ class S2MLPv2Block(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        fusion: nn.Module,
-        shifts: Sequence[Sequence[Direction]],
-        mlp_ratio: float,
-        drop_path: float,
+        self, channels: int, fusion: nn.Module, shifts: Shifts, mlp_ratio: float, drop_path: float
     ) -> None:
         super().__init__()
         self.norm1 = LayerNorm(channels)
@@ -122,6 +118,9 @@ INIT = (
 )
 
 
+FOUR_LEVELS = dict(embed_dims=(64, 128, 320, 512), patch_sizes=(4, 2, 2, 2), mlp_ratio=4)
+
+
 @MODELS.register_module()
 class S2MLPv2(PyramidBackbone):
     """S²-MLPv2 as a backbone for images of any size.
@@ -158,33 +157,21 @@ class S2MLPv2(PyramidBackbone):
         "small/7": dict(embed_dims=(192, 384), depths=(4, 14), patch_sizes=(7, 2), mlp_ratio=3),
         "medium/7": dict(embed_dims=(256, 512), depths=(7, 17), patch_sizes=(7, 2), mlp_ratio=3),
         "small/14": dict(embed_dims=(384, 384), depths=(4, 14), patch_sizes=(14, 1), mlp_ratio=3),
-        "small/4": dict(
-            embed_dims=(64, 128, 320, 512),
-            depths=(2, 3, 10, 3),
-            patch_sizes=(4, 2, 2, 2),
-            mlp_ratio=4,
-        ),
-        "medium/4": dict(
-            embed_dims=(64, 128, 320, 512),
-            depths=(3, 8, 27, 3),
-            patch_sizes=(4, 2, 2, 2),
-            mlp_ratio=4,
-        ),
+        "small/4": dict(FOUR_LEVELS, depths=(2, 3, 10, 3)),
+        "medium/4": dict(FOUR_LEVELS, depths=(3, 8, 27, 3)),
     }
 
     def __init__(
         self,
         arch: str | Mapping[str, Any] = "small/4",
         img_size: int | tuple[int, int] = 224,
-        shifts: Sequence[Sequence[Direction]] = (SS1, SS2, IDENTITY_SHIFT),
+        shifts: Shifts = (SS1, SS2, IDENTITY_SHIFT),
         fusion: str = "split_attention",
         drop_path_rate: float = 0.1,
         init_cfg: dict | list[dict] | None = None,
         **options: Any,
     ) -> None:
-        arch = resolve_arch(
-            arch, self.variants, required={"embed_dims", "depths", "patch_sizes", "mlp_ratio"}
-        )
+        arch = resolve_arch(arch, self.variants)
         if not isinstance(shifts, Sequence) or not shifts:
             raise ValueError(f"shifts must be the directions of one map or more, got {shifts!r}")
         for directions in shifts:
@@ -193,38 +180,33 @@ class S2MLPv2(PyramidBackbone):
             raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
         if fusion == "split_attention":  # a quarter of the channels is its hidden layer
             check_ints("embed_dims", arch["embed_dims"], minimum=4)
+        mlp_ratio = arch.pop("mlp_ratio")
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
 
         def block(stage: int, drop_path: float) -> S2MLPv2Block:
-            channels = arch["embed_dims"][stage]
-            fuse = (
-                SplitAttention(channels, len(shifts), num_tokens[stage])
-                if fusion == "split_attention"
-                else Mean(len(shifts))
-            )
-            return S2MLPv2Block(channels, fuse, shifts, arch["mlp_ratio"], drop_path)
+            channels, fuse = arch["embed_dims"][stage], Mean(len(shifts))
+            if fusion == "split_attention":
+                fuse = SplitAttention(channels, len(shifts), num_tokens[stage])
+            return S2MLPv2Block(channels, fuse, shifts, mlp_ratio, drop_path)
 
         super().__init__(
             block,
             patch_embed=partial(PatchEmbed, bias=True),
             output_norm=CentredLayerNorm2d,
-            embed_dims=arch["embed_dims"],
-            depths=arch["depths"],
-            patch_sizes=arch["patch_sizes"],
             drop_path_rate=drop_path_rate,
             init_cfg=list(INIT) if init_cfg is None else init_cfg,
+            **arch,
             **options,
         )
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
-        sum_pooled = [
-            name
+        sum_pooled = sum(
+            isinstance(module, SplitAttention) and module.is_sum_pooled(state_dict, f"{name}.")
             for name, module in self.named_modules(prefix=prefix.removesuffix("."))
-            if isinstance(module, SplitAttention) and module.is_sum_pooled(state_dict, f"{name}.")
-        ]
+        )
         if sum_pooled:
             print_log(
-                f"Rescaling {len(sum_pooled)} split attentions of the checkpoint from the sum over "
+                f"Rescaling {sum_pooled} split attentions of the checkpoint from the sum over "
                 "tokens, as in the paper, to their mean",
                 logger="current",
             )

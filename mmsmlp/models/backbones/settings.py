@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from operator import mul
 from typing import Any
@@ -44,14 +44,16 @@ def native_grids(
 
 
 def resolve_arch(
-    arch: str | Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], required: set[str]
+    arch: str | Mapping[str, Any],
+    variants: Mapping[str, Mapping[str, Any]],
+    optional: Collection[str] = (),
 ) -> dict[str, Any]:
     """Settings of an architecture, by name or given as a dict.
 
     Args:
         arch: Name of a variant, or a dict of its settings.
         variants: Settings by name.
-        required: Keys that a dict must hold; the other keys of a variant are optional.
+        optional: Keys of a variant that a dict may lack.
 
     Returns:
         A copy of the settings.
@@ -69,6 +71,7 @@ def resolve_arch(
         raise TypeError(f"arch must be one of {sorted(variants)} or a dict, got {arch!r}")
     example = next(iter(variants.values()))
     allowed = set(example)
+    required = allowed.difference(optional)
     if missing := required - set(arch):
         raise ValueError(f"arch lacks {sorted(missing)}; a dict needs {sorted(required)}")
     if unknown := set(arch) - allowed:

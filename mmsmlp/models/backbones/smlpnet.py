@@ -153,7 +153,7 @@ class SMLPNet(PyramidBackbone):
         axial_mode: str = "resample",
         **options: Any,
     ) -> None:
-        arch = resolve_arch(arch, self.variants, required={"embed_dims", "depths", "mlp_ratio"})
+        arch = resolve_arch(arch, self.variants, optional=("patch_sizes", "drop_path_rate"))
         patch_sizes = arch.get("patch_sizes", [4] + [2] * (len(arch["depths"]) - 1))
         grids = native_grids(img_size, patch_sizes)
         stages = range(len(arch["depths"]))

@@ -22,43 +22,48 @@ class PatchEmbed(nn.Conv2d):
         out_channels: Channels of a token.
         patch_size: p, also the stride.
         bias: Whether the map has one.
+        overlap: Whether a patch has 2p-1 pixels a side, and shares p-1 with a neighbour.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, patch_size: int, bias: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        patch_size: int,
+        bias: bool = False,
+        overlap: bool = False,
     ) -> None:
         check_int("in_channels", in_channels)
         check_int("out_channels", out_channels)
         check_int("patch_size", patch_size)
-        super().__init__(in_channels, out_channels, patch_size, stride=patch_size, bias=bias)
+        kernel_size = 2 * patch_size - 1 if overlap else patch_size
+        super().__init__(in_channels, out_channels, kernel_size, stride=patch_size, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) -> (N, C_out, ⌈H/p⌉, ⌈W/p⌉), channels last in memory."""
-        # There is no memory format in `torch.vmap`, but there are permutations.
-        return self._embed(x).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-
-    def _embed(self, x: Tensor) -> Tensor:
-        if is_recording():
-            return super().forward(F.pad(x, self._margin(x)))
-        if any(margin := self._margin(x)):  # padding by nothing would be a copy
-            x = F.pad(x, margin)
+        if is_recording() or any(self._margin(x)):  # padding by nothing would be a copy
+            x = F.pad(x, self._margin(x))
         weight = self.weight
-        if x.is_cpu and not is_channels_last(x):
+        if x.is_cpu and not is_recording() and not is_channels_last(x):
             # The tokens are channels last then, and neither they nor the image are copied for it.
             weight = weight.contiguous(memory_format=torch.channels_last)
-        return self._conv_forward(x, weight, self.bias)
+        y = self._conv_forward(x, weight, self.bias)
+        # There is no memory format in `torch.vmap`, but there are permutations.
+        return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
     def _margin(self, x: Tensor) -> tuple[int, int, int, int]:
         """Padding at the left, right, top and bottom."""
+        (kernel, _), (patch, _) = self.kernel_size, self.stride
+        before = (kernel - patch + 1) // 2
         # In the form that compilers can reason about; they stumble over remainders.
         bottom, right = (
-            (length + patch - 1) // patch * patch - length
-            for length, patch in zip(x.shape[2:], self.stride, strict=True)
+            (side + patch - 1) // patch * patch - patch + kernel - before - side
+            for side in x.shape[2:]
         )
-        return 0, right, 0, bottom
+        return before, right, before, bottom
 
 
-class OverlapPatchEmbed(nn.Conv2d):
+class OverlapPatchEmbed(PatchEmbed):
     """A linear map of overlapping patches: a kernel of 2p-1 at every p-th pixel, with a bias.
 
     The map is padded with p // 2 zeros at the top and left, and at the bottom and right with as
@@ -71,21 +76,4 @@ class OverlapPatchEmbed(nn.Conv2d):
     """
 
     def __init__(self, in_channels: int, out_channels: int, patch_size: int) -> None:
-        check_int("in_channels", in_channels)
-        check_int("out_channels", out_channels)
-        check_int("patch_size", patch_size)
-        super().__init__(in_channels, out_channels, 2 * patch_size - 1, stride=patch_size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C_in, H, W) -> (N, C_out, ⌈H/p⌉, ⌈W/p⌉), channels last in memory."""
-        (kernel, _), (patch, _) = self.kernel_size, self.stride
-        before = patch // 2
-        bottom, right = (
-            (side + patch - 1) // patch * patch - patch + kernel - side - before
-            for side in x.shape[2:]
-        )
-        x, weight = F.pad(x, (before, right, before, bottom)), self.weight
-        if x.is_cpu and not is_recording() and not is_channels_last(x):  # see PatchEmbed
-            weight = weight.contiguous(memory_format=torch.channels_last)
-        y = self._conv_forward(x, weight, self.bias)
-        return y.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        super().__init__(in_channels, out_channels, patch_size, bias=True, overlap=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .arguments import check_int, is_int
+from .arguments import is_int
 
 # Where tokens go: steps down and steps to the right.
 Direction = tuple[int, int]
@@ -21,31 +21,29 @@ SS2 = (DOWN, UP, RIGHT, LEFT)
 IDENTITY_SHIFT = ()
 
 
-def spatial_shift(x: Tensor, directions: Sequence[Direction], step: int = 1) -> Tensor:
+def spatial_shift(x: Tensor, directions: Sequence[Direction]) -> Tensor:
     """Shift groups of channels, each in its own direction.
 
     The channels are split into as many equal groups as there are directions, in their order. A
-    token that nothing moves into keeps its own value, so a step beyond the map changes nothing;
-    so do all channels past the last full group, where their number is not divisible.
+    token that nothing moves into keeps its own value; so do all channels past the last full
+    group, where their number is not divisible.
 
     Args:
         x: ``(N, C, H, W)``, in either memory format, which the result keeps.
         directions: ``(down, right)`` of each group, of -1, 0 and 1; empty for no shift at all.
-        step: How many tokens far.
 
     Returns:
         ``(N, C, H, W)``; ``x`` is not changed.
 
     Raises:
-        ValueError: If a direction is none, or ``step`` is below 1.
+        ValueError: If a direction is none.
     """
     check_directions("directions", directions)
-    check_int("step", step)
     if not directions:
         return x
     return _join(
         [
-            _move(x[:, channels], down * step, right * step)
+            _move(x[:, channels], down, right)
             for channels, (down, right) in channel_groups(directions, x.shape[1])
         ],
         dim=1,

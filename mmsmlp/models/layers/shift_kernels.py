@@ -39,7 +39,6 @@ def _forward(
     K: tl.constexpr,
     WEIGHTED: tl.constexpr,
     GELU: tl.constexpr,
-    ZEROS: tl.constexpr,
     BT: tl.constexpr,
     BC: tl.constexpr,
 ):
@@ -54,9 +53,9 @@ def _forward(
         right = tl.load(table + (2 * k + 1) * C + c, c < C, other=0)[None, :]
         y, x = h - down, w - right
         came = (y >= 0) & (y < H) & (x >= 0) & (x < W)
-        source = tl.where(came, y * W + x, h * W + w)  # else the token stays, or is zero
+        source = tl.where(came, y * W + x, h * W + w)  # else the token stays
         at = maps + (n * H * W + source) * (K * C) + k * C + c[None, :]
-        value = tl.load(at, (inside & came) if ZEROS else inside, other=0).to(tl.float32)
+        value = tl.load(at, inside, other=0).to(tl.float32)
         if GELU:
             value = _gelu(value)
         elif WEIGHTED:
@@ -81,7 +80,6 @@ def _backward(
     K: tl.constexpr,
     WEIGHTED: tl.constexpr,
     GELU: tl.constexpr,
-    ZEROS: tl.constexpr,
     BT: tl.constexpr,
     BC: tl.constexpr,
 ):
@@ -98,10 +96,9 @@ def _backward(
         went = (y >= 0) & (y < H) & (x >= 0) & (x < W)
         at = grad + (n * H * W + y * W + x) * C + c[None, :]
         g = tl.load(at, inside & went, other=0).to(tl.float32)
-        if not ZEROS:
-            y, x = h - down, w - right  # where one may have come from, in its place
-            came = (y >= 0) & (y < H) & (x >= 0) & (x < W)
-            g += tl.where(came, 0.0, own)
+        y, x = h - down, w - right  # where one may have come from, in its place
+        came = (y >= 0) & (y < H) & (x >= 0) & (x < W)
+        g += tl.where(came, 0.0, own)
         offset = (n * H * W + t[:, None]) * (K * C) + k * C + c[None, :]
         value = tl.load(maps + offset, inside, other=0).to(tl.float32)
         if WEIGHTED:
@@ -114,7 +111,7 @@ def _backward(
         tl.store(grad_maps + offset, g.to(grad_maps.dtype.element_ty), inside)
 
 
-def forward(maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool, zeros: bool) -> Tensor:
+def forward(maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool) -> Tensor:
     """See :func:`~mmsmlp.models.layers.shift_operator.fused_shift`; all tensors are contiguous."""
     n, height, width, _ = maps.shape
     num_maps, _, channels = table.shape
@@ -123,13 +120,13 @@ def forward(maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool, zer
         with torch.cuda.device_of(maps):
             _forward[_grid(y)](
                 *(maps, maps if weights is None else weights, table, y, height, width, channels),
-                *(num_maps, weights is not None, gelu, zeros, TOKENS, CHANNELS),
+                *(num_maps, weights is not None, gelu, TOKENS, CHANNELS),
             )
     return y
 
 
 def backward(
-    grad: Tensor, maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool, zeros: bool
+    grad: Tensor, maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the maps, and of the weights in parts ``(N, parts, K, C)`` to be summed."""
     n, height, width, channels = grad.shape
@@ -140,7 +137,7 @@ def backward(
         with torch.cuda.device_of(maps):
             _backward[_grid(grad)](
                 *(grad, maps, weights if weighted else maps, table, grad_maps, products),
-                *(height, width, channels, num_maps, weighted, gelu, zeros, TOKENS, CHANNELS),
+                *(height, width, channels, num_maps, weighted, gelu, TOKENS, CHANNELS),
             )
     return grad_maps, products
 

@@ -37,7 +37,6 @@ def fused_shift(
     table: Tensor,
     weights: Tensor | None = None,
     gelu: bool = False,
-    zeros: bool = False,
 ) -> Tensor:
     r"""The sum of shifted maps, weighted or behind a GELU.
 
@@ -49,24 +48,19 @@ def fused_shift(
         table: ``(K, 2, C)`` of int32, the steps down and to the right of each channel of each map.
         weights: ``(N, K, C)``, of each map and channel.
         gelu: Whether there is a GELU.
-        zeros: Whether zeros move in at the border, instead of tokens that stay there.
 
     Returns:
         ``(N, H, W, C)``.
     """
     maps = maps.contiguous()
     weights = weights if weights is None else weights.contiguous()
-    return torch.ops.mmsmlp.fused_shift(maps, weights, table, gelu, zeros)
+    return torch.ops.mmsmlp.fused_shift(maps, weights, table, gelu)
 
 
-def plain_shift(
-    maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool, zeros: bool
-) -> Tensor:
+def plain_shift(maps: Tensor, weights: Tensor | None, table: Tensor, gelu: bool) -> Tensor:
     """:func:`fused_shift` as gathers, on any device."""
-    source, came = _sources(maps, table)
+    source = _sources(maps, table)
     values = _gather(maps, source, len(table))
-    if zeros:
-        values = values * came
     if gelu:
         values = F.gelu(values)
     if weights is not None:
@@ -80,13 +74,10 @@ def plain_gradients(
     weights: Tensor | None,
     table: Tensor,
     gelu: bool,
-    zeros: bool,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the maps, and of the weights ``(N, 1, K, C)``, likewise."""
-    source, came = _sources(maps, table)
+    source = _sources(maps, table)
     grads = grad.flatten(1, 2)[:, :, None].expand(-1, -1, len(table), -1)  # (N, H·W, K, C)
-    if zeros:
-        grads = grads * came
     products = maps.new_empty(0)
     if weights is not None:
         values = _gather(maps, source, len(table))
@@ -99,13 +90,13 @@ def plain_gradients(
     return grad_maps.view(maps.shape), products
 
 
-def _sources(maps: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-    """(H·W, K, C), the token that each token takes, and whether it is on the map."""
+def _sources(maps: Tensor, table: Tensor) -> Tensor:
+    """(H·W, K, C), the token that each token takes."""
     height, width = maps.shape[1:3]
     tokens = torch.arange(height * width, device=maps.device)[:, None, None]
     y, x = tokens // width - table[:, 0], tokens % width - table[:, 1]
     came = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    return torch.where(came, y * width + x, tokens), came
+    return torch.where(came, y * width + x, tokens)
 
 
 def _gather(maps: Tensor, source: Tensor, num_maps: int) -> Tensor:
@@ -120,11 +111,11 @@ class _Kernels:
     failure: str | None = None
 
     @classmethod
-    def of(cls, maps: Tensor, weights: Tensor | None, gelu: bool, zeros: bool):
+    def of(cls, maps: Tensor, weights: Tensor | None, gelu: bool):
         """The module of kernels; None if Triton does not run them or gives wrong results."""
         if not maps.is_cuda or cls.failure is not None:
             return None
-        form = maps.dtype, weights is not None, gelu, zeros
+        form = maps.dtype, weights is not None, gelu
         try:
             return cls._checked(maps.device, *form)
         except Exception as error:  # any error from Triton, its compiler or the driver
@@ -150,7 +141,7 @@ class _Kernels:
 
 
 def check_kernels(
-    kernels, device: torch.device, dtype: torch.dtype, weighted: bool, gelu: bool, zeros: bool
+    kernels, device: torch.device, dtype: torch.dtype, weighted: bool, gelu: bool
 ) -> None:
     """Compare kernels with the plain form in single precision, forward and backward.
 
@@ -167,7 +158,7 @@ def check_kernels(
     table = steps.to(torch.int32)
     maps, grad = noise(2, 9, 11, num_maps * channels, dtype=dtype), noise(2, 9, 11, channels)
     grad, weights = grad.to(dtype), noise(2, num_maps, channels) if weighted else None
-    rest = table, gelu, zeros
+    rest = table, gelu
     y = kernels.forward(maps, weights, *rest)
     grad_maps, products = kernels.backward(grad, maps, weights, *rest)
     expected = plain_gradients(grad.float(), maps.float(), weights, *rest)
@@ -181,18 +172,18 @@ def check_kernels(
 
 
 def _define_operators() -> None:
-    arguments = "Tensor maps, Tensor? weights, Tensor table, bool gelu, bool zeros"
+    arguments = "Tensor maps, Tensor? weights, Tensor table, bool gelu"
 
     @torch.library.custom_op(
         "mmsmlp::fused_shift", mutates_args=(), schema=f"({arguments}) -> Tensor"
     )
-    def forward(maps, weights, table, gelu, zeros):
-        kernels = _Kernels.of(maps, weights, gelu, zeros)
+    def forward(maps, weights, table, gelu):
+        kernels = _Kernels.of(maps, weights, gelu)
         run = plain_shift if kernels is None else kernels.forward
-        return run(maps, weights, table, gelu, zeros)
+        return run(maps, weights, table, gelu)
 
     @forward.register_fake
-    def _(maps, weights, table, gelu, zeros):
+    def _(maps, weights, table, gelu):
         return maps.new_empty(*maps.shape[:3], table.shape[2])
 
     @torch.library.custom_op(
@@ -200,13 +191,13 @@ def _define_operators() -> None:
         mutates_args=(),
         schema=f"(Tensor grad, {arguments}) -> (Tensor, Tensor)",
     )
-    def backward(grad, maps, weights, table, gelu, zeros):
-        kernels = _Kernels.of(maps, weights, gelu, zeros)
+    def backward(grad, maps, weights, table, gelu):
+        kernels = _Kernels.of(maps, weights, gelu)
         run = plain_gradients if kernels is None else kernels.backward
-        return run(grad, maps, weights, table, gelu, zeros)
+        return run(grad, maps, weights, table, gelu)
 
     @backward.register_fake
-    def _(grad, maps, weights, table, gelu, zeros):
+    def _(grad, maps, weights, table, gelu):
         parts = -(-grad.shape[1] * grad.shape[2] // TOKENS)
         shape = (0,) if weights is None else (len(maps), parts, len(table), table.shape[2])
         return torch.empty_like(maps), maps.new_empty(shape, dtype=torch.float32)
@@ -221,13 +212,13 @@ def _define_operators() -> None:
             y = plain_shift(maps, weights, table, *ctx.flags)
             inputs = [maps] if weights is None else [maps, weights]
             grads = torch.autograd.grad(y, inputs, grad, create_graph=True)
-            return *grads, *[None] * (5 - len(grads))
+            return *grads, *[None] * (4 - len(grads))
         grad_maps, products = torch.ops.mmsmlp.fused_shift_backward(
             grad.contiguous(), maps, weights, table, *ctx.flags
         )
         if weights is None:
-            return grad_maps, None, None, None, None
-        return grad_maps, products.sum(dim=1).to(weights.dtype), None, None, None
+            return grad_maps, None, None, None
+        return grad_maps, products.sum(dim=1).to(weights.dtype), None, None
 
     forward.register_autograd(gradients, setup_context=save)
 

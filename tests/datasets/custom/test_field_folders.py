@@ -175,6 +175,29 @@ def test_labels_beyond_the_classes_are_not_learnt() -> None:
     assert {int(v) for m in trained_labels("train").values() for v in np.unique(m)} == {0, 1, 255}
 
 
+def test_images_and_masks_may_each_have_an_end() -> None:
+    make_pairs(index)
+    for i in range(4):
+        Path(f"images/a{i}.png").rename(f"images/a{i}_leftImg8bit.png")
+        Path(f"masks/a{i}.png").rename(f"masks/a{i}_gtFine_labelTrainIds.png")
+    Path("masks/a0_leftImg8bit.txt").write_text("no image")
+    data = read_masks(Path("images"), Path("masks"))
+    assert data.pairs == {
+        f"a{i}_leftImg8bit.png": f"a{i}_gtFine_labelTrainIds.png" for i in range(4)
+    }
+    assert "4 images with masks" in new_dataset("images", "masks")[0]
+
+
+def test_the_end_of_most_masks_is_taken() -> None:
+    make_pairs(with_an_end)
+    Path("masks/a0_gtFine.png").rename("masks/a0.png")
+    data = read_masks(Path("images"), Path("masks"))
+    assert data.pairs == {f"a{i}.png": f"a{i}_gtFine.png" for i in (1, 2, 3)}
+    said = "\n".join(data.report)
+    assert "images without a mask: 1 (a0.png)" in said
+    assert "masks without an image: 1 (a0.png)" in said
+
+
 def test_masks_as_photos_are_refused() -> None:
     make_pairs(lambda m, path: colours((np.random.rand(*m.shape) * 3).astype(np.uint8), path))
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)

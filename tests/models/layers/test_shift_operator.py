@@ -45,18 +45,11 @@ def test_the_plain_form_is_the_weighted_sum_of_shifted_maps(
     chunks = maps.permute(0, 3, 1, 2).chunk(len(SHIFTS), dim=1)
     moved = [spatial_shift(x, shift) for x, shift in zip(chunks, SHIFTS, strict=True)]
     expected = sum(w[:, :, None, None] * x for w, x in zip(weights.unbind(1), moved, strict=True))
-    ours = plain_shift(maps, weights, table_of(SHIFTS, channels), False, False)
+    ours = plain_shift(maps, weights, table_of(SHIFTS, channels), False)
     torch.testing.assert_close(ours.permute(0, 3, 1, 2), expected)
-    activated = plain_shift(maps, None, table_of(SHIFTS, channels), True, False)
+    activated = plain_shift(maps, None, table_of(SHIFTS, channels), True)
     expected = sum(map(torch.nn.functional.gelu, moved))
     torch.testing.assert_close(activated.permute(0, 3, 1, 2), expected)
-
-
-def test_zeros_move_in_on_request() -> None:
-    maps = torch.arange(1.0, 7).view(1, 2, 3, 1)
-    table = torch.tensor([[[1], [0]]], dtype=torch.int32)
-    assert plain_shift(maps, None, table, False, True).flatten().tolist() == [0, 0, 0, 1, 2, 3]
-    assert plain_shift(maps, None, table, False, False).flatten().tolist() == [1, 2, 3, 1, 2, 3]
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -75,7 +68,7 @@ def test_the_operator_has_the_gradients_of_the_plain_form(weighted: bool) -> Non
     single = [x.detach().float() for x in inputs] + [None] * (2 - len(inputs))
     torch.library.opcheck(
         torch.ops.mmsmlp.fused_shift,
-        (*single, table, not weighted, False),
+        (*single, table, not weighted),
         test_utils=("test_schema", "test_faketensor"),
     )
 
@@ -88,14 +81,13 @@ def test_the_kernels_agree_with_the_plain_form_in_tritons_interpreter() -> None:
         from mmsmlp.models.layers.shift_operator import TOKENS, check_kernels, plain_shift
 
         for dtype in (torch.float32, torch.bfloat16):
-            for weighted, gelu, zeros in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 0, 1)]:
-                flags = map(bool, (weighted, gelu, zeros))
+            for flags in [(True, False), (False, True), (False, False)]:
                 check_kernels(shift_kernels, torch.device("cpu"), dtype, *flags)
         for size in [(1, 1), (1, 70), (65, 1)]:
             maps, weights = torch.randn(1, *size, 6), torch.rand(1, 2, 3)
             table = torch.tensor([[[1, 0, -1], [0, -1, 1]], [[2, 0, 0], [0, 0, -9]]]).int()
-            y = shift_kernels.forward(maps, weights, table, False, False)
-            torch.testing.assert_close(y, plain_shift(maps, weights, table, False, False))
+            y = shift_kernels.forward(maps, weights, table, False)
+            torch.testing.assert_close(y, plain_shift(maps, weights, table, False))
     """
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, env=environment)
@@ -107,9 +99,9 @@ def test_kernels_that_differ_are_found_out() -> None:
 
     kernels = SimpleNamespace(forward=wrong, backward=plain_gradients)
     with pytest.raises(ArithmeticError, match=r"difference of 1.0e-02"):
-        check_kernels(kernels, torch.device("cpu"), torch.float32, False, True, False)
+        check_kernels(kernels, torch.device("cpu"), torch.float32, False, True)
     kernels.forward = plain_shift
-    check_kernels(kernels, torch.device("cpu"), torch.float32, False, True, False)
+    check_kernels(kernels, torch.device("cpu"), torch.float32, False, True)
 
 
 def test_kernels_that_do_not_run_give_one_warning_and_the_plain_form(
@@ -122,10 +114,10 @@ def test_kernels_that_do_not_run_give_one_warning_and_the_plain_form(
     monkeypatch.setattr(module._Kernels, "_checked", fails)
     on_cuda = SimpleNamespace(is_cuda=True, device="cuda:0", dtype=torch.float32)
     with pytest.warns(UserWarning, match=r"RuntimeError: no compiler\); MMSMLP_FUSED=0"):
-        assert module._Kernels.of(on_cuda, None, False, False) is None
+        assert module._Kernels.of(on_cuda, None, False) is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert module._Kernels.of(on_cuda, None, False, False) is None
+        assert module._Kernels.of(on_cuda, None, False) is None
     assert not can_fuse(on_cuda)
 
 
