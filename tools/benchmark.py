@@ -31,7 +31,6 @@ from benchmarks.subjects import (
 from benchmarks.terminal import show
 from benchmarks.workers import Failed
 from mmengine.config import DictAction
-from rich.console import Console
 
 from mmsmlp.engine.runner import run
 from mmsmlp.errors import UsageError
@@ -145,7 +144,7 @@ def run_measurement(args: argparse.Namespace) -> None:
     store = Store(args.out)
     settings = Settings(args.device, args.threads, args.rounds, reference)
     measured = measure(args.kind, subjects, cases, settings, store)
-    failures = show(measured, Console(highlight=False))
+    failures = show(measured)
     if failures:
         total = len(cases) * len(subjects)
         raise UsageError(f"{failures} of {total} could not be measured, see above")
