@@ -14,7 +14,6 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from mmsmlp.checkpoints import few
 from mmsmlp.datasets.custom import (
     Coco,
     Segmentation,
@@ -26,7 +25,7 @@ from mmsmlp.datasets.custom import (
     splits_of,
 )
 from mmsmlp.engine.runner import check_new_config, read_config, run
-from mmsmlp.errors import DataError, UsageError
+from mmsmlp.errors import DataError, UsageError, shorten
 from mmsmlp.model_zoo import config_path, recipes
 from mmsmlp.model_zoo.own_configs import (
     Set,
@@ -107,7 +106,7 @@ def write(args: argparse.Namespace, end: str, text: str) -> str:
 
 def counted(what: str, counts: dict[str, int]) -> str:
     parts = (f"{printable(name)} {count}" for name, count in counts.items())
-    return f"{what} ({few(parts, 10)})"
+    return f"{what} ({shorten(parts, 10)})"
 
 
 def of_coco(data: Coco) -> str:
@@ -139,7 +138,7 @@ def say_what_is_in_both(train: Coco | Segmentation, val: Coco | Segmentation) ->
         for data in (train, val)
     ]
     if both := sorted(names[0] & names[1]):
-        say(f"images to train on and to evaluate on: {len(both)} ({few(map(printable, both))})")
+        say(f"images to train on and to evaluate on: {len(both)} ({shorten(map(printable, both))})")
 
 
 def for_detection(args: argparse.Namespace, base: str, name: str) -> tuple[str, str]:
@@ -164,7 +163,7 @@ def for_detection(args: argparse.Namespace, base: str, name: str) -> tuple[str, 
             counts = parts[-1].boxes.items()
             lacking = [name for name, count in counts if not count and whole.boxes[name]]
             if lacking:
-                say(f"  classes without a box to {purpose} on: {len(lacking)} ({few(lacking)})")
+                say(f"  classes without a box to {purpose} on: {len(lacking)} ({shorten(lacking)})")
         train, val = parts
     if not sum(train.boxes.values()):
         raise UsageError(f"{args.annotations}: no object is left to train on")
@@ -185,7 +184,7 @@ def for_segmentation(args: argparse.Namespace, base: str, name: str) -> tuple[st
             lambda: read_masks(images, masks, args.classes, like),
             lambda data: (
                 f"{len(data.pairs)} images with masks, {len(data.classes)} classes "
-                f"({few(map(printable, data.classes), 10)})"
+                f"({shorten(map(printable, data.classes), 10)})"
             ),
         )
 
@@ -226,7 +225,7 @@ def for_classification(args: argparse.Namespace, base: str, name: str) -> tuple[
         counts = data.count(names)
         say(f"to {verb} on: {counted(f'{len(names)} images', counts)}")
         if lacking := [name for name, count in counts.items() if not count]:
-            say(f"  classes without an image to {verb} on: {len(lacking)} ({few(lacking)})")
+            say(f"  classes without an image to {verb} on: {len(lacking)} ({shorten(lacking)})")
         lines = (f"{image} {data.labels[image]}\n" for image in sorted(names))
         file = write(args, f"{purpose}.txt", "".join(lines))
         sets.append(Set(args.images.as_posix(), file))

@@ -1,7 +1,5 @@
 """Checkpoints: safe reading, matching to a network, atomic writing."""
 
-from mmsmlp.errors import shorten as few
-
 from .io import (
     guard_loading,
     publishable,
@@ -33,7 +31,6 @@ __all__ = [
     "below_prefix",
     "check_loading",
     "download",
-    "few",
     "guard_loading",
     "load_tensors",
     "load_weights",

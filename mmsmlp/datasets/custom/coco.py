@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmsmlp.checkpoints import few
-from mmsmlp.errors import DataError
+from mmsmlp.errors import DataError, shorten
 
 from .frames import Object, Photo, boxes_of, fit, iou, settle_form, settle_frames
 from .images import MOST_PIXELS, read_images
@@ -79,7 +78,7 @@ def read_coco(
     chosen = list(like.boxes if like else classes or there)
     missing = [name for name in chosen if name not in there]
     if missing and (not like or missing == chosen):
-        raise DataError(f"it has no class {missing[0]!r}; it has {few(there, 10)}")
+        raise DataError(f"it has no class {missing[0]!r}; it has {shorten(there, 10)}")
     report.note("classes of training that it does not have", missing)
     photos = _photos(lists["images"], folder, report)
     objects = [

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from mmsmlp.checkpoints import few
-from mmsmlp.errors import DataError
+from mmsmlp.errors import DataError, shorten
 
 T, S = TypeVar("T"), TypeVar("S")
 LARGEST = 1e9
@@ -31,7 +30,7 @@ class Report(list):
     def note(self, what: str, culprits: Iterable[Any]) -> None:
         """Add a line with the number of culprits and the first names, if there are any."""
         if names := [printable(str(culprit)) for culprit in culprits]:
-            self.append(f"{what}: {len(names)} ({few(names)})")
+            self.append(f"{what}: {len(names)} ({shorten(names)})")
 
     def keep(self, items: Iterable[T], faults: dict[str, Callable[[T], bool]]) -> list[T]:
         """Items without a fault; a line for each fault counts the dropped ones."""

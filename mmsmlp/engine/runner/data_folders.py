@@ -13,9 +13,8 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 from torch.utils.data import Dataset
 
-from mmsmlp.checkpoints import few
 from mmsmlp.datasets.custom import Report, files_of, is_hidden, look_at_mask, read_images
-from mmsmlp.errors import DataError, UsageError
+from mmsmlp.errors import DataError, UsageError, shorten
 
 from .datasets import inner_datasets
 
@@ -75,7 +74,9 @@ def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: 
         )
     for what, paths in zip(("image", "mask"), zip(*pairs, strict=True), strict=True):
         if missing := [path for path in paths if not os.path.exists(path)]:
-            raise DataError(f"{len(missing)} of {len(paths)} {what}s are missing: {few(missing)}")
+            raise DataError(
+                f"{len(missing)} of {len(paths)} {what}s are missing: {shorten(missing)}"
+            )
     pairs = pairs[:: -(-len(pairs) // MOST)]
     files = read_images(Path(), [image for image, _ in pairs], Report())
     loads = [step for step in config.get("pipeline") or [] if step["type"] == "LoadAnnotations"]
@@ -104,7 +105,7 @@ def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: 
     beyond = sorted(v for v in count if v >= len(classes) and v not in (ignored, 255))
     if beyond:
         raise DataError(
-            f"masks hold the labels {few(map(str, beyond))}, and there are {len(classes)} classes"
+            f"masks hold the labels {shorten(map(str, beyond))}, and there are {len(classes)} classes"
         )
     lacking = [name for label, name in enumerate(classes) if label not in count]
     if lacking and any(v not in range(len(classes)) for v in count):
@@ -112,7 +113,7 @@ def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: 
         without = sum(n for v, n in count.items() if v >= len(classes))
         print_log(
             f"{where}: label {max(count)}, which is ignored, is in {without} of {len(pairs)} masks,"
-            f" and there is no pixel of {few(lacking)}",
+            f" and there is no pixel of {shorten(lacking)}",
             "current",
             30,
         )
@@ -126,12 +127,12 @@ def _check_classes(
     found = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if hidden := [name for name in found if is_hidden(name)]:
         raise DataError(
-            f"folders in {folder} that would count as classes: {few(hidden)}; remove them"
+            f"folders in {folder} that would count as classes: {shorten(hidden)}; remove them"
         )
     if of_training and found != list(of_training):
         other = sorted(set(found) ^ set(of_training)) or found
         raise DataError(
-            f"{folder} has other folders of classes than training ({few(other)}), and labels are "
+            f"{folder} has other folders of classes than training ({shorten(other)}), and labels are "
             "numbered by folders; new_dataset writes lists with the labels of training"
         )
     if number and len(found) > number:
