@@ -24,7 +24,7 @@ IMPORTS = {
     "models.necks": ["models.layers", "registry"],
     "checkpoints": ["errors", "registry", "weights"],
     "models.backbones": ["models.layers", "registry", "checkpoints"],
-    "datasets.custom": ["errors", "checkpoints"],
+    "datasets.custom": ["errors"],
     "visualization": ["errors", "models.layers", "checkpoints"],
     "engine.optim": ["registry"],
     "engine.hooks": ["errors", "registry", "checkpoints", "visualization"],

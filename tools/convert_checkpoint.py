@@ -100,7 +100,8 @@ def main() -> None:
     for what, names in (("missing", conversion.missing), ("left over", conversion.left_over)):
         if names and not args.lenient:
             raise CheckpointError(
-                f"{args.source!r}: {len(names)} {what}: {shorten(names)}; --lenient converts without"
+                f"{args.source!r}: {len(names)} {what}: {shorten(names)}; "
+                "--lenient converts without"
             )
     if args.verify:
         difference = verify(convert(weights, "", {}).weights, args.verify)

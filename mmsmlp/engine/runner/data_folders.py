@@ -105,7 +105,8 @@ def _check_masks(dataset: Dataset, config: dict[str, Any], where: str, ignored: 
     beyond = sorted(v for v in count if v >= len(classes) and v not in (ignored, 255))
     if beyond:
         raise DataError(
-            f"masks hold the labels {shorten(map(str, beyond))}, and there are {len(classes)} classes"
+            f"masks hold the labels {shorten(map(str, beyond))}, "
+            f"and there are {len(classes)} classes"
         )
     lacking = [name for label, name in enumerate(classes) if label not in count]
     if lacking and any(v not in range(len(classes)) for v in count):
@@ -132,8 +133,8 @@ def _check_classes(
     if of_training and found != list(of_training):
         other = sorted(set(found) ^ set(of_training)) or found
         raise DataError(
-            f"{folder} has other folders of classes than training ({shorten(other)}), and labels are "
-            "numbered by folders; new_dataset writes lists with the labels of training"
+            f"{folder} has other folders of classes than training ({shorten(other)}), and labels "
+            "are numbered by folders; new_dataset writes lists with the labels of training"
         )
     if number and len(found) > number:
         raise DataError(f"{folder} has {len(found)} folders of classes, and model.head {number}")

@@ -17,8 +17,8 @@ from mmsmlp.models.layers import (
     LayerNorm2d,
     Linear,
     OverlapPatchEmbed,
+    check_ints,
     check_positive,
-    check_wholes,
 )
 from mmsmlp.registry import MODELS
 
@@ -129,7 +129,7 @@ class CycleMLP(PyramidBackbone):
     ) -> None:
         arch = resolve_arch(arch, self.variants, optional=["patch_sizes"])
         channels, ratios = arch["embed_dims"], arch.pop("mlp_ratios")
-        check_wholes("embed_dims", channels, least=4)  # a quarter of them weighs the branches
+        check_ints("embed_dims", channels, minimum=4)  # a quarter of them weighs the branches
         if not isinstance(ratios, Sequence) or len(ratios) != len(channels):
             raise ValueError(f"mlp_ratios must be {len(channels)}, one per stage, got {ratios!r}")
         for ratio in ratios:

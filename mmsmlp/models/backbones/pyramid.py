@@ -17,10 +17,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmsmlp.checkpoints import matched_pretrained
 from mmsmlp.models.layers import (
     PatchEmbed,
-    check_whole,
+    check_int,
     checkpoint,
+    is_int,
     is_recording,
-    is_whole,
     recompute_gelu,
 )
 
@@ -116,7 +116,7 @@ class PyramidBackbone(BaseModule):
             configs = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
             init_cfg = [*filter(None, configs), dict(type="Pretrained", checkpoint=pretrained)]
         super().__init__(init_cfg)
-        check_whole("in_channels", in_channels)
+        check_int("in_channels", in_channels)
         if not (isinstance(drop_path_rate, Real) and 0 <= drop_path_rate < 1):
             raise ValueError(f"drop_path_rate must be in [0, 1), got {drop_path_rate}")
         self.in_channels = in_channels
@@ -125,7 +125,7 @@ class PyramidBackbone(BaseModule):
             out_indices = range(len(depths))
         self.out_indices = resolve_out_indices(out_indices, len(depths))
         num_stages = max(self.out_indices) + 1
-        if not (is_whole(frozen_stages) and -1 <= frozen_stages <= num_stages):
+        if not (is_int(frozen_stages) and -1 <= frozen_stages <= num_stages):
             raise ValueError(
                 f"frozen_stages must be in [-1, {num_stages}] (-1: none, 0: the stem, k: the stem "
                 f"and the first k of the {num_stages} stages in use), got {frozen_stages}"

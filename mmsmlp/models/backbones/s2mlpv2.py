@@ -28,7 +28,7 @@ from mmsmlp.models.layers import (
     PatchEmbed,
     SplitAttention,
     check_directions,
-    check_wholes,
+    check_ints,
     shifted_mean,
     shifted_sum,
 )
@@ -179,7 +179,7 @@ class S2MLPv2(PyramidBackbone):
         if fusion not in ("split_attention", "mean"):
             raise ValueError(f"fusion must be 'split_attention' or 'mean', got {fusion!r}")
         if fusion == "split_attention":  # a quarter of the channels is its hidden layer
-            check_wholes("embed_dims", arch["embed_dims"], least=4)
+            check_ints("embed_dims", arch["embed_dims"], minimum=4)
         mlp_ratio = arch.pop("mlp_ratio")
         num_tokens = [prod(grid) for grid in native_grids(img_size, arch["patch_sizes"])]
 

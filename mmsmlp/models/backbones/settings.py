@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmsmlp.models.layers import check_whole, check_wholes, is_whole
+from mmsmlp.models.layers import check_int, check_ints, is_int
 
 TRAINING_PADDING = ("include", "crop")
 FORMER_TRAINING_PADDING = {"kept": "include", "left_out": "crop", "counted": "crop"}
@@ -36,7 +36,7 @@ def native_grids(
         ValueError: If it is below 1.
     """
     sides = img_size if isinstance(img_size, Sequence) else (img_size, img_size)
-    check_wholes("img_size", sides)
+    check_ints("img_size", sides)
     if len(sides) != 2:
         raise ValueError(f"img_size must be one number of pixels or two, got {img_size}")
     height, width = sides
@@ -80,10 +80,10 @@ def resolve_arch(
     per_stage = {}
     for key in filter(WHOLE.__contains__, arch):
         if isinstance(example[key], Sequence):
-            check_wholes(key, arch[key], least=0 if key == "depths" else 1)
+            check_ints(key, arch[key], minimum=0 if key == "depths" else 1)
             per_stage[key] = list(arch[key])
         else:
-            check_whole(key, arch[key])
+            check_int(key, arch[key])
     if len(numbers := {len(value) for value in per_stage.values()}) > 1 or 0 in numbers:
         raise ValueError(
             f"arch needs as many {' as '.join(per_stage)}, one per stage, got {per_stage}"
@@ -102,8 +102,8 @@ def resolve_out_indices(out_indices: int | Sequence[int], num_stages: int) -> tu
         TypeError: If an index is no integer.
         ValueError: If there is none, one is no stage's, or two are the same.
     """
-    given = (out_indices,) if is_whole(out_indices) else out_indices
-    check_wholes("out_indices", given, least=-math.inf)
+    given = (out_indices,) if is_int(out_indices) else out_indices
+    check_ints("out_indices", given, minimum=-math.inf)
     indices = tuple(i + num_stages if i < 0 else i for i in given)
     if not indices or not all(0 <= i < num_stages for i in indices):
         raise ValueError(

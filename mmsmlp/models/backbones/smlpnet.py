@@ -20,7 +20,7 @@ from mmsmlp.models.layers import (
     ChannelMLP,
     LayerNorm,
     SparseMLP,
-    check_wholes,
+    check_ints,
 )
 from mmsmlp.registry import MODELS
 
@@ -159,8 +159,8 @@ class SMLPNet(PyramidBackbone):
         stages = range(len(arch["depths"]))
         local_stages = stages if local_stages is None else local_stages
         global_stages = stages if global_stages is None else global_stages
-        check_wholes("local_stages", local_stages, least=0)
-        check_wholes("global_stages", global_stages, least=0)
+        check_ints("local_stages", local_stages, minimum=0)
+        check_ints("global_stages", global_stages, minimum=0)
         if {*local_stages, *global_stages} != set(stages):
             raise ValueError(
                 f"local_stages and global_stages must together be all of 0 to {stages[-1]}, got "

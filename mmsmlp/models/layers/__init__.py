@@ -2,7 +2,7 @@
 
 from .ablations import AblatedSparseMLP, Mean, Sum, WeightedSum
 from .activation import GELU
-from .arguments import check_positive, check_whole, check_wholes, is_whole
+from .arguments import check_int, check_ints, check_positive, is_int
 from .axial import AxialMixing, resize_axial_map
 from .checkpointing import checkpoint, recompute_gelu
 from .cycle_fc import CycleFC, cycle_shift
@@ -41,14 +41,14 @@ __all__ = [
     "WeightedSum",
     "axis_linear",
     "check_directions",
+    "check_int",
+    "check_ints",
     "check_positive",
-    "check_whole",
-    "check_wholes",
     "checkpoint",
     "cycle_shift",
     "is_channels_last",
+    "is_int",
     "is_recording",
-    "is_whole",
     "linear",
     "recompute_gelu",
     "resampling_matrix",

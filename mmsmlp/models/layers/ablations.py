@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .arguments import check_whole
+from .arguments import check_int
 from .resampling import upsample
 from .smlp import ConcatFusion, SparseMLP
 
@@ -35,8 +35,8 @@ class WeightedSum(nn.Module):
 
     def __init__(self, channels: int, num_maps: int) -> None:
         super().__init__()
-        check_whole("channels", channels)
-        check_whole("num_maps", num_maps)
+        check_int("channels", channels)
+        check_int("num_maps", num_maps)
         self.shape = (num_maps, channels, 1, 1)
         # Flat, so that rules without weight decay for one-dimensional parameters apply to it.
         self.weight = nn.Parameter(torch.ones(num_maps * channels))
@@ -108,7 +108,7 @@ class Mean(nn.Module):
 
     def __init__(self, num_maps: int) -> None:
         super().__init__()
-        check_whole("num_maps", num_maps)
+        check_int("num_maps", num_maps)
         self.num_maps = num_maps
 
     def forward(self, mean: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .arguments import check_whole
+from .arguments import check_int
 from .linear_maps import axis_linear
 from .precision import without_autocast
 from .resampling import cached_resampling_matrix, resampling_matrix, upsample
@@ -34,7 +34,7 @@ class AxialMixing(nn.Module):
 
     def __init__(self, length: int, dim: int) -> None:
         super().__init__()
-        check_whole("length", length)
+        check_int("length", length)
         if dim not in (-1, -2):
             raise ValueError(f"dim must be -1 (width) or -2 (height), got {dim}")
         self.length = length

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arguments import check_whole
+from .arguments import check_int
 from .linear_maps import Linear, linear
 
 
@@ -47,7 +47,7 @@ class CycleFC(Linear):
     """
 
     def __init__(self, channels: int, dim: int) -> None:
-        check_whole("channels", channels)
+        check_int("channels", channels)
         if dim not in (1, 2):
             raise ValueError(f"dim must be 1 (height) or 2 (width), got {dim!r}")
         super().__init__(channels, channels)

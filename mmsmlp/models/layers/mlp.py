@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 
 from .activation import GELU
-from .arguments import check_positive, check_whole
+from .arguments import check_int, check_positive
 from .linear_maps import Linear
 from .recording import is_recording
 
@@ -25,7 +25,7 @@ class ChannelMLP(nn.Module):
 
     def __init__(self, channels: int, mlp_ratio: float) -> None:
         super().__init__()
-        check_whole("channels", channels)
+        check_int("channels", channels)
         check_positive("mlp_ratio", mlp_ratio)
         hidden = int(channels * mlp_ratio)
         if not hidden:

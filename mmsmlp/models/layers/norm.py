@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from .arguments import check_whole
+from .arguments import check_int
 from .precision import without_autocast
 
 
@@ -45,7 +45,7 @@ class LayerNorm2d(LayerNorm):
     """
 
     def __init__(self, channels: int) -> None:
-        check_whole("channels", channels)
+        check_int("channels", channels)
         super().__init__(channels)
 
     def forward(self, x: Tensor) -> Tensor:

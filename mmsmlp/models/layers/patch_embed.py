@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .arguments import check_whole
+from .arguments import check_int
 from .linear_maps import is_channels_last
 from .recording import is_recording
 
@@ -33,9 +33,9 @@ class PatchEmbed(nn.Conv2d):
         bias: bool = False,
         overlap: bool = False,
     ) -> None:
-        check_whole("in_channels", in_channels)
-        check_whole("out_channels", out_channels)
-        check_whole("patch_size", patch_size)
+        check_int("in_channels", in_channels)
+        check_int("out_channels", out_channels)
+        check_int("patch_size", patch_size)
         kernel_size = 2 * patch_size - 1 if overlap else patch_size
         super().__init__(in_channels, out_channels, kernel_size, stride=patch_size, bias=bias)
 

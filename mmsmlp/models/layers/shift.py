@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .arguments import is_whole
+from .arguments import is_int
 
 # Where tokens go: steps down and steps to the right.
 Direction = tuple[int, int]
@@ -61,7 +61,7 @@ def check_directions(name: str, directions: Any) -> None:
         return (
             isinstance(pair, Sequence)
             and len(pair) == 2
-            and all(is_whole(axis) and -1 <= axis <= 1 for axis in pair)
+            and all(is_int(axis) and -1 <= axis <= 1 for axis in pair)
         )
 
     if not isinstance(directions, Sequence) or not all(map(is_direction, directions)):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .arguments import check_whole, check_wholes
+from .arguments import check_int, check_ints
 from .axial import AxialMixing
 from .linear_maps import axis_linear
 from .resampling import add_upsampled
@@ -23,8 +23,8 @@ class ConcatFusion(nn.Module):
 
     def __init__(self, channels: int, num_maps: int) -> None:
         super().__init__()
-        check_whole("channels", channels)
-        check_whole("num_maps", num_maps)
+        check_int("channels", channels)
+        check_int("num_maps", num_maps)
         conv = nn.Conv2d(num_maps * channels, channels, kernel_size=1, bias=False)
         self.weight = conv.weight
 
@@ -53,8 +53,8 @@ class SparseMLP(nn.Module):
 
     def __init__(self, channels: int, grid: tuple[int, int]) -> None:
         super().__init__()
-        check_whole("channels", channels)
-        check_wholes("grid", grid)
+        check_int("channels", channels)
+        check_ints("grid", grid)
         if len(grid) != 2:
             raise ValueError(f"grid must be (height, width), got {grid}")
         height, width = grid

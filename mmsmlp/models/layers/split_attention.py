@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .arguments import check_whole
+from .arguments import check_int
 from .precision import without_autocast
 
 
@@ -42,9 +42,9 @@ class SplitAttention(nn.Module):
 
     def __init__(self, channels: int, num_maps: int, num_tokens: int) -> None:
         super().__init__()
-        check_whole("channels", channels, least=4)  # a quarter of them is the hidden layer
-        check_whole("num_maps", num_maps)
-        check_whole("num_tokens", num_tokens)
+        check_int("channels", channels, minimum=4)  # a quarter of them is the hidden layer
+        check_int("num_maps", num_maps)
+        check_int("num_tokens", num_tokens)
         self.num_maps = num_maps
         self.num_tokens = num_tokens
         self.roots = math.sqrt(channels), math.sqrt(channels // 4)

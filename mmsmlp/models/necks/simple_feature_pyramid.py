@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmsmlp.models.layers import LayerNorm2d, check_whole, check_wholes
+from mmsmlp.models.layers import LayerNorm2d, check_int, check_ints
 from mmsmlp.registry import MODELS
 
 
@@ -114,10 +114,10 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_wholes("in_channels", in_channels)
-        check_wholes("in_strides", in_strides)
-        check_wholes("out_strides", out_strides)
-        check_whole("out_channels", out_channels)
+        check_ints("in_channels", in_channels)
+        check_ints("in_strides", in_strides)
+        check_ints("out_strides", out_strides)
+        check_int("out_channels", out_channels)
         if not in_strides or not out_strides:
             raise ValueError("in_channels, in_strides and out_strides must not be empty")
         if len(in_channels) != len(in_strides):
@@ -127,7 +127,7 @@ class SimpleFeaturePyramid(BaseModule):
             )
         if num_outs is None:
             num_outs = len(out_strides)
-        check_whole("num_outs", num_outs)
+        check_int("num_outs", num_outs)
         if num_outs < len(out_strides):
             raise ValueError(
                 f"num_outs must be at least {len(out_strides)}, the number of out_strides, got "
