@@ -13,6 +13,8 @@ from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from .deforming import with_deform_conv
+
 # Has the package: a checkout, or an installation. It is not imported here, so that a worker reports
 # its errors.
 ROOT = Path(importlib.util.find_spec("mmsmlp").origin).resolve().parents[1]
@@ -43,6 +45,10 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
             num_heads=(3, 6, 12, 24),
             drop_path_rate=DROP_PATH_RATE,
         ),
+    ),
+    "cyclemlp_b2_deform": (
+        "CycleMLP-B2 by deform_conv2d",
+        dict(type="mmsmlp.CycleMLP", arch="b2", drop_path_rate=DROP_PATH_RATE),
     ),
     "convnext_t": (
         "ConvNeXt-T",
@@ -213,7 +219,8 @@ def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RAT
         if drop_path_rate is None:
             del cfg["drop_path_rate"]
     init_default_scope(library)
-    return importlib.import_module(f"{library}.registry").MODELS.build(ConfigDict(cfg))
+    network = importlib.import_module(f"{library}.registry").MODELS.build(ConfigDict(cfg))
+    return with_deform_conv(network) if subject.name.endswith("_deform") else network
 
 
 def _supply_operators() -> None:
