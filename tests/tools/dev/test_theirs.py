@@ -51,8 +51,8 @@ def test_a_row_counts_tests_with_our_backbone() -> None:
 def test_reasons_are_counted_on_a_line_each() -> None:
     assert theirs.reasons({("mmdet", "a"): TESTS, ("mmdet", "b"): TESTS}) == [
         ["mmdet", "failed", "ValueError: no map", "2"],
-        ["mmdet", "lacking", "RuntimeError: x is not installed", "2"],
         ["mmdet", "lacking", TESTS[-1]["reason"], "2"],
+        ["mmdet", "lacking", "RuntimeError: x is not installed", "2"],
         ["mmdet", "refused", "its backbone has 5", "2"],
     ]
 
