@@ -224,8 +224,10 @@ def build_network(subject: Subject, drop_path_rate: float | None = DROP_PATH_RAT
 
 
 def _supply_operators() -> None:
-    """mmcv's operators for a checkout of before they were in this package."""
-    if importlib.util.find_spec("mmsmlp.ops") is None:
+    """Load mmcv's operators for a checkout that does not have them yet."""
+    import mmsmlp  # noqa: F401, which loads its own
+
+    if "mmsmlp.ops" not in sys.modules:
         path = Path(__file__).parents[2] / "mmsmlp/ops/__init__.py"
         spec = importlib.util.spec_from_file_location("mmsmlp.ops", path)
         module = sys.modules["mmsmlp.ops"] = importlib.util.module_from_spec(spec)
