@@ -24,10 +24,14 @@ from mmsmlp.swap import swap_backbone
 from mmsmlp.swap.backbones import outputs_of
 
 SMALL = dict(embed_dims=(16, 32, 48, 64), depths=(1, 1, 1, 1))
+# Without drop path, because a test compares passes of a model in training mode.
 NETWORKS = {
-    "smlpnet": dict(type="mmsmlp.SMLPNet", arch=dict(SMALL, mlp_ratio=2)),
-    "s2mlpv2": dict(type="mmsmlp.S2MLPv2", arch=dict(SMALL, mlp_ratio=2, patch_sizes=(4, 2, 2, 2))),
-    "cyclemlp": dict(type="mmsmlp.CycleMLP", arch=dict(SMALL, mlp_ratios=(2, 2, 2, 2))),
+    name: dict(type=f"mmsmlp.{kind}", arch={**SMALL, **arch}, drop_path_rate=0.0)
+    for name, kind, arch in [
+        ("smlpnet", "SMLPNet", dict(mlp_ratio=2)),
+        ("s2mlpv2", "S2MLPv2", dict(mlp_ratio=2, patch_sizes=(4, 2, 2, 2))),
+        ("cyclemlp", "CycleMLP", dict(mlp_ratios=(2, 2, 2, 2))),
+    ]
 }
 LIBRARY = os.environ["MMSMLP_THEIRS_LIBRARY"]
 NETWORK = NETWORKS[os.environ["MMSMLP_THEIRS_NETWORK"]]
