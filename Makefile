@@ -39,7 +39,7 @@ test test-all test-kill test-upstream fuzz: export OMP_NUM_THREADS = 1
 test: env ## Run the tests, except long ones
 	$(VENV_PYTHON) $(PYTEST)
 
-# With `make test`, which .ci/run calls first, this runs every test once.
+# With `make test`, this runs every test once.
 test-all: env ## Run the tests that `make test` skips, and a long fuzzing
 	$(VENV_PYTHON) $(PYTEST) -m long --timeout 1800
 	$(VENV_PYTHON) $(PYTEST) tests/fuzz -m '' --hypothesis-profile fuzz --timeout 3600
