@@ -47,7 +47,7 @@ def adapt_optimizer(cfg: dict[str, Any]) -> None:
 
 def is_adam(kind: str | type) -> bool:
     """Whether an optimizer is Adam or of its kind, by its class or, if unknown, by its name."""
-    known = None if isinstance(kind, str) else kind
+    known = kind
     if isinstance(kind, str):
         with suppress(RuntimeError):  # raised by some names that the registry does not know
             known = OPTIMIZERS.get(kind)
